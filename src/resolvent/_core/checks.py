@@ -1,0 +1,130 @@
+"""Errors for bad input: one place, one voice.
+
+Every message has the same three parts: what was given, what is needed, what to do.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import jax
+import numpy as np
+
+
+def refuse(kind: type[Exception], name: str, *, given: str, needed: str, advice: str) -> NoReturn:
+    """Raise `kind` with the message that every refusal of the library has."""
+    raise kind(f"{name}: given {given}; needed {needed}. {advice}")
+
+
+def is_traced(tree: Any) -> bool:
+    """Whether any leaf of `tree` is an abstract value of a JAX transformation."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(tree))
+
+
+def real_array(name: str, value: Any) -> Any:
+    """`value` as a floating array of its own kind (NumPy or JAX); integers become float64.
+
+    Float16 and bfloat16 are refused: no method here is tested in them.
+    """
+    array = value if isinstance(value, jax.Array | np.ndarray) else np.asarray(value)
+    dtype = array.dtype
+    if dtype == np.float64 or dtype == np.float32:
+        return array
+    if dtype.kind in "iub":
+        if isinstance(array, jax.Array):
+            return array.astype(jax.dtypes.canonicalize_dtype(np.float64))
+        return array.astype(np.float64)
+    real_dtype(name, dtype)
+    return array
+
+
+def real_dtype(name: str, dtype: Any) -> None:
+    """Refuse a dtype that is neither float32 nor float64, in words that fit it."""
+    dtype = np.dtype(dtype)
+    if dtype in (np.float32, np.float64) or dtype.kind in "iub":
+        return
+    if dtype.kind == "c":
+        advice = (
+            "Split the system into real and imaginary parts: "
+            "[[Re A, -Im A], [Im A, Re A]] [Re x; Im x] = [Re b; Im b]."
+        )
+    elif dtype.kind == "O":
+        advice = "Convert it with numpy.asarray(value, dtype=float) and look at what fails."
+    else:
+        advice = "Convert it with .astype('float32') or .astype('float64')."
+    refuse(
+        TypeError, name, given=f"dtype {dtype}", needed="real numbers, float32 or float64",
+        advice=advice,
+    )  # fmt: skip
+
+
+def finite(name: str, array: Any) -> None:
+    """Refuse NaN and infinity, naming the first place; traced arrays pass."""
+    if isinstance(array, jax.core.Tracer):
+        return
+    host = np.asarray(array)
+    # One fused pass decides nearly always; overflow of the sum alone is no fault of the data.
+    flat = host.ravel()
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.dot(flat, flat)):
+            return
+    bad = ~np.isfinite(host)
+    if not bad.any():
+        return
+    where = tuple(int(i) for i in np.argwhere(bad)[0])
+    refuse(
+        ValueError, name,
+        given=f"{int(bad.sum())} entries that are not finite, the first at {where}: {host[where]}",
+        needed="finite numbers",
+        advice="Find where they come from with numpy.isfinite, or drop those rows.",
+    )  # fmt: skip
+
+
+def nonnegative(name: str, value: float) -> float:
+    """A tolerance or a limit: a real number that is not negative and not NaN."""
+    if not isinstance(value, int | float | np.floating | np.integer) or isinstance(value, bool):
+        refuse(
+            TypeError, name, given=f"{type(value).__name__} {value!r}",
+            needed="a real number", advice="Pass a Python float.",
+        )  # fmt: skip
+    if not value >= 0:
+        refuse(
+            ValueError, name, given=f"{value}", needed="a number >= 0",
+            advice=f"Pass {name}=0.0 to switch it off.",
+        )  # fmt: skip
+    return float(value)
+
+
+def count(name: str, value: int, *, least: int = 0) -> int:
+    """A number of steps or columns: an integer that is at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        refuse(
+            TypeError, name, given=f"{type(value).__name__} {value!r}",
+            needed="an integer", advice=f"Pass int({name}).",
+        )  # fmt: skip
+    if value < least:
+        refuse(
+            ValueError, name, given=f"{value}", needed=f"an integer >= {least}",
+            advice="Raise it.",
+        )  # fmt: skip
+    return int(value)
+
+
+def between(name: str, value: float, low: float, high: float, why: str) -> None:
+    """A parameter of an open interval; `why` says what fails outside it."""
+    if isinstance(value, jax.core.Tracer):
+        return
+    if not low < value < high:
+        refuse(
+            ValueError, name, given=f"{value}", needed=f"{low} < {name} < {high}", advice=why,
+        )  # fmt: skip
+
+
+def one_of(name: str, value: Any, allowed: Iterable[Any]) -> None:
+    """A choice among few values."""
+    allowed = tuple(allowed)
+    if value not in allowed:
+        refuse(
+            ValueError, name, given=repr(value),
+            needed="one of " + ", ".join(repr(a) for a in allowed),
+            advice="Check the spelling.",
+        )  # fmt: skip

@@ -1,0 +1,34 @@
+"""Euclidean norms that neither overflow nor vanish before their result does."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def norm(vector: Any) -> Any:
+    """||v||_2: a Python float for NumPy arrays, a traced scalar for JAX arrays."""
+    if isinstance(vector, np.ndarray):
+        flat = vector.ravel()
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            square = float(np.dot(flat, flat))
+            safe = 1e-280 < square < 1e300 if vector.dtype == np.float64 else 1e-30 < square < 1e37
+            if safe or flat.size == 0:
+                return square**0.5
+            largest = float(np.max(np.abs(flat)))
+            if largest == 0.0 or not np.isfinite(largest):
+                return largest
+            scaled = flat.astype(np.float64) / largest
+            return largest * float(np.sqrt(np.dot(scaled, scaled)))
+    largest = jnp.max(jnp.abs(vector), initial=0.0)
+    safe = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1.0)
+    return jnp.where(largest > 0, safe * jnp.linalg.norm((vector / safe).ravel()), largest)
+
+
+def tree_norm(tree: Any) -> Any:
+    """The norm of all leaves together."""
+    leaves = jax.tree_util.tree_leaves(tree)
+    if len(leaves) == 1:
+        return norm(leaves[0])
+    return norm(jnp.stack([jnp.asarray(norm(leaf)) for leaf in leaves]))

@@ -1,0 +1,50 @@
+"""Randomness is a key: an integer, a sequence of integers, or a JAX key. Same key, same answer."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from resolvent._core.checks import refuse
+
+
+def _words(key: Any) -> tuple[int, ...]:
+    if key is None:
+        return (0,)
+    if isinstance(key, int | np.integer) and not isinstance(key, bool) and key >= 0:
+        return (int(key),)
+    if isinstance(key, tuple) and all(isinstance(part, int) for part in key):
+        return key
+    if isinstance(key, jax.Array):
+        if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
+            key = jax.random.key_data(key)
+        if key.dtype == np.uint32:
+            return tuple(int(word) for word in np.asarray(key).ravel())
+    refuse(
+        TypeError, "key", given=f"{type(key).__name__} {key!r}",
+        needed="a nonnegative integer or a JAX key", advice="Pass key=0 or jax.random.key(0).",
+    )  # fmt: skip
+
+
+def generator(key: Any) -> np.random.Generator:
+    """A NumPy generator for host code."""
+    return np.random.default_rng(_words(key))
+
+
+def jax_key(key: Any) -> jax.Array:
+    """A JAX key for traced code."""
+    if isinstance(key, jax.Array):
+        if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
+            return key
+        return jax.random.wrap_key_data(key)
+    made = jax.random.key(_words(key)[0])
+    for word in _words(key)[1:]:
+        made = jax.random.fold_in(made, word)
+    return made
+
+
+def fold(key: Any, index: int) -> Any:
+    """The key of one member of a sequence."""
+    if isinstance(key, jax.Array):
+        return jax.random.fold_in(jax_key(key), index)
+    return (*_words(key), index)

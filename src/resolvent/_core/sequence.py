@@ -1,0 +1,249 @@
+"""Related problems one after the other: memory threads through, finished work is never redone."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resolvent._core.checks import count, refuse
+from resolvent._core.files import DamagedFile, load, save
+from resolvent._core.memory import Memory, mark
+from resolvent._core.precision import needs_double, scope
+from resolvent._core.progress import Progress, wanted
+from resolvent._core.randomness import fold
+from resolvent._core.solution import Certificate, Solution
+from resolvent._core.solve import solve
+from resolvent._core.warm import WarmStart
+
+
+def solve_sequence(
+    problems: Iterable[Any],
+    method: Any = None,
+    *,
+    warm_start: WarmStart | None = None,
+    memory: Memory | None = None,
+    order: Sequence[int] | None = None,
+    key: Any = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
+    pieces: int = 1,
+    progress: bool | None = None,
+    callback: Callable[[Solution], Any] | None = None,
+    throw: bool = False,
+    **options: Any,
+) -> Iterator[Solution]:
+    """Solve related problems in turn; what a method learns on one serves the next.
+
+    Streams: a generator of problems is pulled one at a time, and nothing of it is kept. Every
+    solution carries its place in `index` and the memory so far in `memory`.
+
+    Args:
+        problems: the problems; a list where `order` or `pieces` is used.
+        method: the method of every solve; each problem's default when absent.
+        warm_start: how to make first guesses from the last solutions (`Previous`, `Extrapolated`,
+            a family's own); None starts each solve cold.
+        memory: memory to begin with.
+        order: solve in this order (`resolvent.linear.similarity_order` makes one); the solutions
+            come in this order too.
+        key: randomness; problem `i` uses the key folded with `i`.
+        checkpoint: a folder that every finished solution is written to; a later run with the same
+            folder returns them from there and goes on behind them.
+        executor: any `concurrent.futures` executor; the sequence is cut into `pieces` consecutive
+            ones, each with a memory of its own.
+        pieces: how many such pieces.
+        progress: show a bar; None shows it in a terminal or notebook after one second.
+        callback: called with every solution; a true value ends the sequence.
+        throw: raise `NotConverged` at the first solve that misses its target.
+        options: further arguments of `solve` (`rtol`, `max_steps`, ...).
+
+    Yields:
+        The solutions.
+
+    Raises:
+        TypeError: for an argument that `solve` does not take, or a generator where a list is
+            needed.
+        ValueError: for an order that is no permutation, or a checkpoint of another run.
+
+    Example:
+        ```python
+        import numpy as np, resolvent as rs
+        problems = (rs.LinearSystem(np.diag([2.0, 3.0 + t]), np.ones(2)) for t in range(3))
+        sols = list(rs.solve_sequence(problems, rs.linear.CG(), rtol=1e-10))
+        assert all(sol.converged for sol in sols)
+        ```
+    """
+    taken = {"x0", "rtol", "atol", "max_steps", "seconds", "adjoint"}
+    if unknown := set(options) - taken:
+        refuse(
+            TypeError, "solve_sequence", given=f"unknown arguments {sorted(unknown)}",
+            needed=f"arguments among {sorted(taken)}", advice="Check the spelling.",
+        )  # fmt: skip
+    count("pieces", pieces, least=1)
+    if executor is None and pieces != 1:
+        refuse(
+            ValueError, "pieces", given=f"{pieces} without an executor",
+            needed="an executor to run them on",
+            advice="Pass executor=concurrent.futures.ProcessPoolExecutor().",
+        )  # fmt: skip
+    if order is not None or executor is not None:
+        if not isinstance(problems, Sequence):
+            refuse(
+                TypeError, "problems", given=f"a {type(problems).__name__}",
+                needed="a list when order or executor is given",
+                advice="Call list(problems), or leave the order to the stream.",
+            )  # fmt: skip
+        places = list(range(len(problems))) if order is None else [int(i) for i in order]
+        if sorted(places) != list(range(len(problems))):
+            refuse(
+                ValueError, "order", given=f"{len(places)} indices for {len(problems)} problems",
+                needed="each index once", advice="Use resolvent.linear.similarity_order.",
+            )  # fmt: skip
+        numbered: Iterable[tuple[int, Any]] = ((i, problems[i]) for i in places)
+        total: int | None = len(places)
+    else:
+        numbered = enumerate(problems)
+        total = len(problems) if isinstance(problems, Sequence) else None
+        places = []
+    chain = _Chain(method, warm_start, key, checkpoint, throw, options)
+    if executor is not None:
+        sols = _on_executor(executor, pieces, places, problems, chain, memory)
+    else:
+        sols = chain.run(numbered, memory)
+    return _watched(sols, total, progress, callback)
+
+
+def _watched(
+    sols: Iterator[Solution], total: int | None, progress: bool | None, callback: Any
+) -> Iterator[Solution]:
+    bar = Progress("sequence") if wanted(progress) else None
+    steps = 0
+    try:
+        for done, sol in enumerate(sols, 1):
+            steps += int(np.max(np.asarray(sol.steps)))
+            if bar is not None:
+                bar.sequence(done, total, steps)
+            yield sol
+            if callback is not None and callback(sol):
+                return
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+class _Chain:
+    """One run through consecutive problems with one memory."""
+
+    def __init__(
+        self, method: Any, warm_start: WarmStart | None, key: Any, checkpoint: Any, throw: bool,
+        options: dict[str, Any],
+    ):  # fmt: skip
+        self.method, self.warm_start, self.key = method, warm_start, key
+        self.throw, self.options = throw, options
+        self.folder = None if checkpoint is None else Path(checkpoint)
+
+    def run(self, numbered: Iterable[tuple[int, Any]], memory: Memory | None) -> Iterator[Solution]:
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        memory = Memory() if memory is None else memory
+        for index, problem in numbered:
+            finished = self._finished(index, problem)
+            if finished is not None:
+                memory = finished.memory
+                yield finished
+                continue
+            sol = self._one(index, problem, memory)
+            memory = sol.memory
+            if self.folder is not None:
+                save(self._place(index), _packed(sol, problem))
+            yield sol
+
+    def _one(self, index: int, problem: Any, memory: Memory) -> Solution:
+        options = dict(self.options)
+        if self.warm_start is not None and "solutions" in memory:
+            with scope(needs_double(problem)):
+                fresh, _ = memory.fresh(problem)
+                guess = self.warm_start.guess(problem, fresh)
+            if guess is not None:
+                options["x0"] = guess
+        sol = solve(
+            problem, self.method, key=fold(self.key, index), memory=memory, progress=False,
+            throw=self.throw, **options,
+        )  # fmt: skip
+        memory = sol.memory
+        if self.warm_start is not None:
+            memory = memory.updated(mark(self.warm_start.remember(memory, sol.x), problem))
+        # replace() would run through every field's tree; the index and memory are all that change.
+        object.__setattr__(sol, "index", index)
+        object.__setattr__(sol, "memory", memory)
+        return sol
+
+    def _place(self, index: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{index:08d}.rs"
+
+    def _finished(self, index: int, problem: Any) -> Solution | None:
+        if self.folder is None or not self._place(index).exists():
+            return None
+        try:
+            packed = load(self._place(index))
+        except DamagedFile:
+            return None  # solved again, and written anew
+        if packed["mark"] != _mark(problem):
+            refuse(
+                ValueError, "checkpoint",
+                given=f"{self._place(index)}, written for another problem",
+                needed=f"solutions of this sequence: {problem.describe()}",
+                advice="Give another folder, or delete this one to start afresh.",
+            )  # fmt: skip
+        return _unpacked(packed)
+
+
+def _mark(problem: Any) -> list[Any]:
+    return [problem.describe(), problem.fingerprint("data")]
+
+
+def _packed(sol: Solution, problem: Any) -> dict[str, Any]:
+    certificate = sol.certificate
+    return {
+        "mark": _mark(problem),
+        "x": sol.x, "reason_code": sol.reason_code, "steps": sol.steps, "calls": sol.calls,
+        "memory": sol.memory, "seconds": sol.seconds, "method": sol.method,
+        "problem": sol.problem, "engine": sol.engine, "notes": list(sol.notes),
+        "index": sol.index,
+        "certificate": {
+            "value": certificate.value, "scale": certificate.scale, "target": certificate.target,
+            "details": certificate.details, "kind": certificate.kind, "name": certificate.name,
+            "statement": certificate.statement,
+        },
+    }  # fmt: skip
+
+
+def _unpacked(packed: dict[str, Any]) -> Solution:
+    fields = {name: value for name, value in packed.items() if name != "mark"}
+    fields["certificate"] = Certificate(**fields["certificate"])
+    fields["notes"] = (*fields["notes"], "read from the checkpoint")
+    return Solution(**fields)
+
+
+def _on_executor(
+    executor: Executor, pieces: int, places: list[int], problems: Sequence[Any], chain: _Chain,
+    memory: Memory | None,
+) -> Iterator[Solution]:
+    cuts = np.linspace(0, len(places), min(pieces, max(1, len(places))) + 1).astype(int)
+    futures = [
+        executor.submit(_piece, chain, [(i, problems[i]) for i in places[low:high]], memory)
+        for low, high in zip(cuts[:-1], cuts[1:], strict=True)
+    ]
+    try:
+        for future in futures:
+            yield from future.result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _piece(chain: _Chain, numbered: list[tuple[int, Any]], memory: Memory | None) -> list[Solution]:
+    return list(chain.run(numbered, memory))

@@ -1,0 +1,332 @@
+"""The front door: solve one problem, certify any answer."""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from resolvent._core import traced
+from resolvent._core.adjoint import Adjoint, Implicit, Unrolled, attach
+from resolvent._core.checks import count, is_traced, nonnegative, refuse
+from resolvent._core.driver import Hooks, Limits, Outcome, Report, drive
+from resolvent._core.files import Checkpoint
+from resolvent._core.host import HostStepper
+from resolvent._core.memory import Memory, mark
+from resolvent._core.precision import needs_double, scope
+from resolvent._core.problem import Problem
+from resolvent._core.progress import Progress, wanted
+from resolvent._core.randomness import jax_key
+from resolvent._core.registry import methods_for
+from resolvent._core.solution import Certificate, NotConverged, Reason, Solution
+
+_FAILED = (Reason.breakdown, Reason.stalled, Reason.diverged)
+_IMPLICIT = Implicit()
+_NOTHING = Memory()
+
+
+def solve(
+    problem: Problem,
+    method: Any = None,
+    *,
+    x0: Any = None,
+    rtol: float = 1e-6,
+    atol: float = 0.0,
+    max_steps: int | None = None,
+    seconds: float | None = None,
+    key: Any = None,
+    memory: Memory | None = None,
+    adjoint: Adjoint | None = _IMPLICIT,
+    callback: Callable[[Report], Any] | None = None,
+    progress: bool | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    throw: bool = True,
+) -> Solution:
+    """Solve a problem by iteration, and let the problem itself measure what comes out.
+
+    The loop ends when the problem's certificate holds, `value <= max(rtol * scale, atol)`, or for
+    one of the other reasons of `Reason`. Works eagerly (with progress, time limit, history) and
+    under `jax.jit`, `vmap` and `grad` (as one pure function, where `throw` has no effect).
+
+    Args:
+        problem: what to solve.
+        method: how; the problem's default method when absent.
+        x0: first guess; the problem's own when absent.
+        rtol: relative tolerance, a multiple of the certificate's scale.
+        atol: absolute tolerance, in the certificate's unit.
+        max_steps: step limit; the method's own when absent.
+        seconds: time limit, looked at between chunks of about a tenth of a second.
+        key: randomness, an integer or a JAX key; the same key gives the same answer.
+        memory: what an earlier solve returned as `solution.memory`.
+        adjoint: how to differentiate (`Implicit`, `Unrolled` or None for not at all).
+        callback: called between chunks with a `Report`; a true value ends the solve.
+        progress: show a bar; None shows it in a terminal or notebook after one second.
+        checkpoint: a file that the solve's state is written to now and then, and resumed from.
+        throw: raise `NotConverged` when the target is missed (not when interrupted).
+
+    Returns:
+        The solution with its certificate.
+
+    Raises:
+        NotConverged: if `throw` and the target was missed; it carries the solution.
+        TypeError: if the method does not solve this type of problem, or an argument has a wrong
+            type.
+        ValueError: if data or parameters are not admissible.
+
+    Example:
+        ```python
+        import numpy as np, resolvent as rs
+        A = np.array([[4.0, 1.0], [1.0, 3.0]])
+        sol = rs.solve(rs.LinearSystem(A, np.array([1.0, 2.0])), rtol=1e-10)
+        assert sol.converged
+        ```
+    """
+    began = time.perf_counter()
+    if not isinstance(problem, Problem):
+        refuse(
+            TypeError, "problem", given=type(problem).__name__, needed="a Problem",
+            advice="Wrap the data, for example in resolvent.LinearSystem(A, b).",
+        )  # fmt: skip
+    if method is None:
+        method = problem.default_method()
+    _check_pair(problem, method)
+    method = problem.adapt(method)
+    if is_traced((problem, method, x0, memory, key, rtol, atol)):
+        return _solve_pure(problem, method, x0, rtol, atol, max_steps, key, memory, adjoint)
+    rtol, atol = nonnegative("rtol", rtol), nonnegative("atol", atol)
+    if seconds is not None:
+        seconds = nonnegative("seconds", seconds)
+    engine = problem.engine(method.runs_on())
+    with scope(needs_double(problem)):
+        return _solve_eager(
+            problem, method, engine, x0=x0, rtol=rtol, atol=atol, max_steps=max_steps,
+            seconds=seconds, key=key, memory=memory, callback=callback, progress=progress,
+            checkpoint=checkpoint, throw=throw, began=began,
+        )  # fmt: skip
+
+
+def certify(
+    problem: Problem, x: Any, witness: Any = None, *, rtol: float = 1e-6, atol: float = 0.0
+) -> Certificate:
+    """Judge anybody's answer: measure `x` from the problem's data alone.
+
+    Args:
+        problem: the problem that `x` claims to solve.
+        x: the point.
+        witness: a dual point, multipliers or plan, where the problem's certificate uses one.
+        rtol: relative tolerance that sets the target.
+        atol: absolute tolerance that sets the target.
+
+    Returns:
+        The certificate; its `holds` says whether the claim stands.
+
+    Raises:
+        ValueError: if `x` has the wrong shape or is not finite.
+
+    Example:
+        ```python
+        import numpy as np, resolvent as rs
+        A, b = np.diag([1.0, 2.0]), np.array([1.0, 4.0])
+        assert rs.certify(rs.LinearSystem(A, b), np.array([1.0, 2.0])).holds
+        ```
+    """
+    with scope(needs_double(problem)):
+        x = x if is_traced((problem, x)) else problem.admit(x)
+        return problem.certify(x, witness).against(rtol, atol)
+
+
+def _check_pair(problem: Problem, method: Any) -> None:
+    if not hasattr(method, "solves"):
+        refuse(
+            TypeError, "method", given=repr(method), needed="an instance of a Method",
+            advice=f"Try one of: {', '.join(sorted(methods_for(problem)))}.",
+        )  # fmt: skip
+    if isinstance(method, type):
+        refuse(
+            TypeError, "method", given=f"the class {method.__name__}", needed="an instance",
+            advice=f"Write {method.__name__}().",
+        )  # fmt: skip
+    if not isinstance(problem, method.solves):
+        refuse(
+            TypeError, "method", given=f"{method.name}, which does not solve {problem.describe()}",
+            needed=f"a method for {type(problem).__name__}",
+            advice=f"Those that do: {', '.join(sorted(methods_for(problem)))}.",
+        )  # fmt: skip
+    for need in method.needs:
+        missing = problem.lacks(need)
+        if missing is not None:
+            able = [
+                name for name, cls in methods_for(problem).items()
+                if need not in cls.needs  # pyright: ignore[reportAttributeAccessIssue]
+            ]  # fmt: skip
+            refuse(
+                ValueError, "method", given=f"{method.name} for a problem where {missing}",
+                needed=f"a problem that is or has: {need.replace('_', ' ')}",
+                advice=f"Methods without this need: {', '.join(sorted(able))}.",
+            )  # fmt: skip
+    method.check(problem)
+
+
+def _solve_eager(
+    problem: Problem, method: Any, engine: Any, *, x0: Any, rtol: float, atol: float,
+    max_steps: int | None, seconds: float | None, key: Any, memory: Memory | None,
+    callback: Any, progress: bool | None, checkpoint: Any, throw: bool, began: float,
+) -> Solution:
+    if max_steps is None:
+        max_steps = method.limit(problem)
+    else:
+        max_steps = count("max_steps", max_steps)
+    prepared = problem.prepare(engine)
+    bound = method.bind(prepared)
+    start = prepared.start(key) if x0 is None else prepared.admit(x0)
+    notes: list[str] = []
+    kept = _NOTHING
+    if memory is not None and len(memory):
+        kept, notes = memory.fresh(problem)
+    bar = Progress(method.name) if wanted(progress) else None
+    hooks = Hooks(callback, bar)
+    if checkpoint is not None:
+        hooks.checkpoint = Checkpoint(checkpoint)
+        hooks.mark = [str(method), problem.describe(), problem.fingerprint("data")]
+    limits = Limits(rtol, atol, max_steps, seconds)
+    kind = TRACED if engine == "traced" else HOST
+    stepper = kind(prepared, bound)
+    try:
+        outcome = drive(stepper, start, kept, key, limits, hooks)
+        calls = stepper.calls()
+        if len(kept) and outcome.reason in _FAILED and method_uses(method, kept):
+            notes.append(
+                f"memory rejected: the solve with it ended '{outcome.reason}'; solved again cold"
+            )
+            kept = _NOTHING
+            stepper = kind(prepared, bound)
+            outcome = drive(stepper, start, kept, key, limits, hooks)
+            calls = _sum(calls, stepper.calls())
+    finally:
+        if bar is not None:
+            bar.close()
+    x = problem.restore(outcome.x)
+    certificate, reason = _judged(problem, prepared, x, outcome, rtol, atol)
+    remembered = stepper.remember()
+    if remembered:
+        kept = kept.updated(mark(remembered, problem))
+    solution = Solution(
+        x=x,
+        certificate=certificate,
+        reason_code=reason.code,
+        steps=outcome.steps,
+        calls=calls,
+        memory=kept,
+        witness=outcome.witness,
+        seconds=time.perf_counter() - began,
+        history=outcome.history,
+        method=str(method),
+        problem=problem.describe(),
+        engine=f"{engine}, {prepared.form()}" if hasattr(prepared, "form") else engine,
+        notes=tuple(notes + outcome.notes),
+    )
+    if hooks.checkpoint is not None and solution.converged:
+        hooks.checkpoint.remove()
+    failed = certificate.kind != "none" and not solution.converged
+    if throw and failed and reason is not Reason.interrupted:
+        raise NotConverged(solution)
+    return solution
+
+
+HOST = HostStepper
+TRACED = traced.TracedStepper
+
+
+def method_uses(method: Any, memory: Memory) -> bool:
+    """Whether any entry could have touched the solve."""
+    return len(memory) > 0
+
+
+def _judged(
+    problem: Problem, prepared: Problem, x: Any, outcome: Outcome, rtol: float, atol: float
+) -> tuple[Certificate, Reason]:
+    """The certificate on the user's own data, and the reason that fits it."""
+    certificate = outcome.certificate
+    if prepared is not problem:
+        certificate = problem.certify(x, outcome.witness).against(rtol, atol)
+    else:
+        certificate = _on_host(certificate)
+    if certificate.holds:
+        return certificate, Reason.target
+    if outcome.reason is Reason.target:
+        # The engine's form of the data and the user's differ in the last digits.
+        return certificate, Reason.stalled
+    return certificate, outcome.reason
+
+
+def _on_host(certificate: Certificate) -> Certificate:
+    if not isinstance(certificate.value, jax.Array):
+        return certificate
+    value, scale, target, details = jax.device_get(
+        (certificate.value, certificate.scale, certificate.target, certificate.details)
+    )
+    return dataclasses.replace(
+        certificate, value=_scalar(value), scale=_scalar(scale), target=_scalar(target),
+        details={name: _scalar(detail) for name, detail in details.items()},
+    )  # fmt: skip
+
+
+def _scalar(value: Any) -> Any:
+    return float(value) if np.ndim(value) == 0 else value
+
+
+def _sum(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
+    return {
+        name: first.get(name, 0) + second.get(name, 0) for name in (*first, *second)
+    }
+
+
+def _solve_pure(
+    problem: Problem, method: Any, x0: Any, rtol: Any, atol: Any, max_steps: int | None,
+    key: Any, memory: Memory | None, adjoint: Adjoint | None,
+) -> Solution:
+    if "traced" not in method.runs_on():
+        able = [
+            name for name, cls in methods_for(problem).items() if "traced" in cls.engines  # pyright: ignore[reportAttributeAccessIssue]
+        ]  # fmt: skip
+        refuse(
+            TypeError, "method",
+            given=f"{method.name}, which runs on the host, inside a JAX transformation",
+            needed="a traced method there", advice=f"Traced methods: {', '.join(sorted(able))}.",
+        )  # fmt: skip
+    problem.engine(("traced",))
+    if max_steps is None:
+        if adjoint is not None and adjoint.needs_bound():
+            refuse(
+                ValueError, "max_steps", given="None with adjoint=Unrolled()",
+                needed="a step limit", advice="Pass max_steps: memory grows with it.",
+            )  # fmt: skip
+        max_steps = method.limit(problem)
+    start = problem.start(key) if x0 is None else x0
+    key = jax_key(key) if method.random else None
+    memory = _NOTHING if memory is None else memory
+    problem = problem.prepare("traced")
+    if isinstance(adjoint, Unrolled):
+        run, given = traced.unrolled, (problem, method.bind(problem), start)
+    else:
+        run = traced.pure
+        still = jax.tree_util.tree_map(_stopped, problem)
+        given = (still, *jax.tree_util.tree_map(_stopped, (method.bind(still), start)))
+    x, witness, certificate, reason, done, calls, state = run(
+        *given, memory, key, rtol, atol, max_steps
+    )
+    if isinstance(adjoint, Implicit):
+        x = attach(problem, x, certificate.holds, adjoint)
+    remembered = method.remember(problem, state)
+    return Solution(
+        x=x, certificate=certificate, reason_code=reason, steps=done, calls=calls,
+        memory=memory.updated(mark(remembered, problem)) if remembered else memory,
+        witness=witness, method=str(method), problem=problem.describe(), engine="traced",
+    )  # fmt: skip
+
+
+def _stopped(leaf: Any) -> Any:
+    return jax.lax.stop_gradient(leaf) if isinstance(leaf, jax.Array) else leaf

@@ -1,0 +1,69 @@
+"""The base of problems, methods and memories: frozen dataclasses that are JAX trees.
+
+They are what `equinox.Module` would be, less one thing: looking a method up on one costs nothing.
+Equinox wraps every method into a module of its own at each look-up, tens of microseconds that a
+small solve would spend twenty times. Equinox modules remain welcome as fields.
+"""
+
+import abc
+import dataclasses
+from typing import Any, dataclass_transform
+
+import jax
+
+
+def static(default: Any = dataclasses.MISSING) -> Any:
+    """A field that compiled programs know beforehand instead of taking it as an argument."""
+    return dataclasses.field(default=default, metadata={"static": True})
+
+
+def _children(cls: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    fields = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
+    data = tuple(f.name for f in fields if not f.metadata.get("static"))
+    return data, tuple(f.name for f in fields if f.metadata.get("static"))
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, static))
+class Value(abc.ABC):
+    """A frozen dataclass whose fields, less the static ones, are children of a JAX tree."""
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+        data, rest = _children(cls)
+        keys = tuple(jax.tree_util.GetAttrKey(name) for name in data)
+
+        def flatten(value: Any) -> tuple[Any, Any]:
+            fields = value.__dict__
+            return [fields[name] for name in data], tuple(fields[name] for name in rest)
+
+        def flatten_with_keys(value: Any) -> tuple[Any, Any]:
+            children, known = flatten(value)
+            return list(zip(keys, children, strict=True)), known
+
+        def unflatten(known: Any, children: Any) -> Any:
+            # Around __init__: its checks are for users' data, not for JAX's placeholders.
+            value = object.__new__(cls)
+            value.__dict__.update(zip(data, children, strict=True))
+            value.__dict__.update(zip(rest, known, strict=True))
+            return value
+
+        jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+
+    def but(self, **changes: Any) -> Any:
+        """A copy with some fields changed; nothing is checked again."""
+        value = object.__new__(type(self))
+        value.__dict__.update(self.__dict__)
+        value.__dict__.update(changes)
+        return value
+
+    def __repr__(self) -> str:
+        parts = []
+        for name, value in self.__dict__.items():
+            default = getattr(type(self), name, dataclasses.MISSING)
+            if value is default or value is None:
+                continue
+            if hasattr(value, "shape") and getattr(value, "ndim", 0):
+                value = f"<{value.dtype}{list(value.shape)}>"
+            parts.append(f"{name}={value}")
+        return f"{type(self).__name__}({', '.join(parts)})"

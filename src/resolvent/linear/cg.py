@@ -1,0 +1,181 @@
+"""The conjugate gradient method, plain and preconditioned."""
+
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from resolvent._core.host import run_steps
+from resolvent._core.memory import Memory
+from resolvent._core.solution import Reason
+from resolvent.linear.krylov import PreconditionedMethod, namespace
+from resolvent.linear.operators import SparseMatrix
+from resolvent.linear.preconditioners import JacobiPreconditioner, Preconditioner
+from resolvent.linear.problem import LinearSystem
+
+
+class CGState(NamedTuple):
+    x: Any
+    r: Any
+    p: Any
+    rho: Any
+    norm: Any
+    steps: Any
+    status: Any
+
+
+class KernelState(NamedTuple):
+    """State of the host kernels; `half` is the lower triangle and diagonal of A."""
+
+    x: Any
+    r: Any
+    p: Any
+    product: Any
+    scalars: Any
+    half: tuple[Any, ...]
+    status: int
+    products: int
+
+
+class CG(PreconditionedMethod):
+    """Conjugate gradients for symmetric positive definite systems.
+
+    Solves A x = b by minimizing the energy norm of the error over growing Krylov spaces.
+
+    Args:
+        preconditioner: a symmetric positive definite approximation of A^-1, or None.
+
+    Raises:
+        ValueError: if A is not symmetric, has a diagonal entry that is not positive, or the
+            preconditioner is not symmetric.
+
+    Cost per iteration:
+        One product with A, one application of the preconditioner, two inner products and three
+        vector updates. Sparse matrices run in a Numba kernel on half of their entries; matrices
+        with few, well-filled diagonals run as one fused XLA loop.
+
+    Convergence:
+        `||e_k||_A <= 2 ((sqrt(kappa) - 1) / (sqrt(kappa) + 1))^k ||e_0||_A` with kappa the
+        condition number of the preconditioned matrix. Where p^T A p <= 0, A is not positive
+        definite and the solve ends with reason `breakdown`.
+
+    Example:
+        ```python
+        import numpy as np, scipy.sparse as sp, resolvent as rs
+        A = sp.diags_array([[-1.0] * 99, [2.0] * 100, [-1.0] * 99], offsets=[-1, 0, 1])
+        sol = rs.solve(rs.LinearSystem(A, np.ones(100)), rs.linear.CG(), rtol=1e-10)
+        assert sol.converged and sol.steps <= 100
+        ```
+
+    Reference:
+        M. R. Hestenes, E. Stiefel (1952), Methods of conjugate gradients for solving linear
+        systems.
+    """
+
+    preconditioner: Preconditioner | None = None
+
+    name: ClassVar[str] = "cg"
+    solves: ClassVar = (LinearSystem,)
+    needs: ClassVar[tuple[str, ...]] = ("symmetric", "positive_definite")
+
+    def init(self, problem: LinearSystem, x0: Any, memory: Memory, key: Any) -> Any:
+        if isinstance(problem.operator, SparseMatrix) and (
+            self.preconditioner is None or isinstance(self.preconditioner, JacobiPreconditioner)
+        ):
+            return self._kernel_start(problem, x0.copy(), 0)
+        r = problem.residual(x0)
+        return self._begin(x0, r, 1, namespace(r))
+
+    def _begin(self, x: Any, r: Any, products: Any, xp: Any) -> CGState:
+        z = self._apply(r)
+        norm = xp.sqrt(xp.vdot(r, r))
+        return CGState(x, r, z, xp.vdot(r, z), norm, products, 0)
+
+    def step(self, problem: LinearSystem, state: CGState) -> CGState:
+        xp = namespace(state.x)
+        product = problem.operator.mv(state.p)
+        curvature = xp.vdot(state.p, product)
+        # NaN must not pass as fine: it shows up in the norm and ends the loop as divergence.
+        bad = curvature <= 0
+        alpha = xp.where(bad, 0.0, state.rho / xp.where(bad, 1.0, curvature)).astype(product.dtype)
+        x = state.x + alpha * state.p
+        r = state.r - alpha * product
+        z = self._apply(r)
+        rho = xp.vdot(r, z)
+        beta = rho / xp.where(state.rho == 0, 1.0, state.rho).astype(product.dtype)
+        p = z + beta * state.p
+        status = xp.where(bad, Reason.breakdown.code, 0)
+        return CGState(x, r, p, rho, xp.sqrt(xp.vdot(r, r)), state.steps + 1, status)
+
+    def advance(self, problem: LinearSystem, state: Any, steps: int, target: float) -> Any:
+        if isinstance(state, CGState):
+            return run_steps(self, problem, state, steps, target)
+        from resolvent.linear import kernels_krylov as kernels
+
+        trace = np.empty(steps)
+        vectors = (state.x, state.r, state.p, state.product, state.scalars, steps, target, trace)
+        if self.preconditioner is None:
+            done, code = kernels.cg_symmetric(*state.half, *vectors)
+        else:
+            inverse = self.preconditioner.inverse  # pyright: ignore[reportAttributeAccessIssue]
+            done, code = kernels.cg_symmetric_jacobi(*state.half, inverse, *vectors)
+        status = kernel_status(code)
+        # A direction that failed was tried: its product counts.
+        products = state.products + done + (status == Reason.breakdown.code)
+        return state._replace(status=status, products=products), trace[:done]
+
+    def _kernel_start(self, problem: LinearSystem, x: Any, products: int) -> KernelState:
+        from resolvent.linear import kernels_krylov as kernels
+
+        half = half_storage(problem.operator.matrix)  # pyright: ignore[reportAttributeAccessIssue]
+        r = problem.residual(x)
+        p, scalars = np.empty_like(r), np.zeros(4)
+        if self.preconditioner is None:
+            kernels.cg_start(r, p, scalars)
+        else:
+            kernels.cg_jacobi_start(self.preconditioner.inverse, r, p, scalars)  # pyright: ignore[reportAttributeAccessIssue]
+        return KernelState(x, r, p, np.empty_like(r), scalars, half, 0, products + 1)
+
+    def measure(self, problem: LinearSystem, state: Any) -> Any:
+        return state.scalars[1] if isinstance(state, KernelState) else state.norm
+
+    def status(self, state: Any) -> Any:
+        return state.status
+
+    def iterate(self, problem: LinearSystem, state: Any) -> tuple[Any, Any]:
+        return state.x, None
+
+    def refresh(self, problem: LinearSystem, state: Any) -> Any:
+        if isinstance(state, KernelState):
+            return self._kernel_start(problem, state.x, state.products)
+        r = problem.residual(state.x)
+        # Products and steps differ by the ones that residuals cost.
+        return self._begin(state.x, r, state.steps + 1, namespace(r))
+
+    def calls(self, problem: LinearSystem, state: Any) -> dict[str, Any]:
+        products = state.products if isinstance(state, KernelState) else state.steps
+        if self.preconditioner is None:
+            return {"matvec": products}
+        return {"matvec": products, "precondition": products}
+
+
+def half_storage(matrix: Any) -> tuple[Any, Any, Any, Any]:
+    """Strictly lower triangle (data, indices, indptr) and diagonal of a symmetric CSR matrix."""
+    from resolvent.linear import kernels
+
+    n = matrix.shape[0]
+    indptr = np.empty(n + 1, matrix.indptr.dtype)
+    count = kernels.split_count(matrix.indices, matrix.indptr, indptr)
+    data = np.empty(count, matrix.dtype)
+    indices = np.empty(count, matrix.indices.dtype)
+    diagonal = np.empty(n, matrix.dtype)
+    kernels.split_fill(matrix.data, matrix.indices, matrix.indptr, indptr, data, indices, diagonal)
+    return data, indices, indptr, diagonal
+
+
+def kernel_status(code: int) -> int:
+    """A kernel's return code as the code of a `Reason`."""
+    from resolvent.linear import kernels
+
+    if code == kernels.RUNNING:
+        return 0
+    return Reason.diverged.code if code == kernels.NON_FINITE else Reason.breakdown.code

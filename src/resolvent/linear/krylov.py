@@ -1,0 +1,72 @@
+"""What the preconditioned Krylov methods share: a preconditioner, set up once a solve."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from resolvent._core.checks import refuse
+from resolvent._core.method import Method
+from resolvent._core.problem import Engine
+from resolvent.linear.preconditioners import Preconditioner
+
+
+class PreconditionedMethod(Method):
+    """A Krylov method with an optional preconditioner."""
+
+    preconditioner: Preconditioner | None = None
+
+    def runs_on(self) -> tuple[Engine, ...]:
+        M = self.preconditioner
+        if M is None:
+            return self.engines
+        return tuple(engine for engine in self.engines if engine in M.engines)
+
+    def bind(self, problem: Any) -> Any:
+        M = self.preconditioner
+        if M is None:
+            return self
+        ready = M.setup(problem)
+        return self if ready is M else self.but(preconditioner=ready)
+
+    def check(self, problem: Any) -> None:
+        M = self.preconditioner
+        if M is None:
+            return
+        if not isinstance(M, Preconditioner):
+            refuse(
+                TypeError, "preconditioner", given=f"a {type(M).__name__}",
+                needed="a Preconditioner",
+                advice="Wrap a function in resolvent.linear.FunctionPreconditioner.",
+            )  # fmt: skip
+        if "symmetric" in self.needs and not M.symmetric:
+            refuse(
+                ValueError, "preconditioner",
+                given=f"{type(M).__name__}, which is not symmetric positive definite",
+                needed=f"a symmetric positive definite one for {self.name}",
+                advice="Use GMRES, BiCGStab or GCRO-DR with it.",
+            )  # fmt: skip
+        for need in M.needs:
+            missing = problem.lacks(need)
+            if missing is not None:
+                refuse(
+                    ValueError, "preconditioner",
+                    given=f"{type(M).__name__} for a problem where {missing}",
+                    needed=f"a problem that is or has: {need.replace('_', ' ')}",
+                    advice="Use another preconditioner.",
+                )  # fmt: skip
+
+    def limit(self, problem: Any) -> int:
+        return max(1000, 10 * problem.n)
+
+    def _apply(self, r: Any) -> Any:
+        return r if self.preconditioner is None else self.preconditioner.apply(r)
+
+    def __str__(self) -> str:
+        M = self.preconditioner
+        return self.name if M is None else f"{self.name} with {M}"
+
+
+def namespace(x: Any) -> Any:
+    """`numpy` or `jax.numpy`, after the kind of the array."""
+    return np if isinstance(x, np.ndarray) else jnp

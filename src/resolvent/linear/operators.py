@@ -1,0 +1,290 @@
+"""The matrix of a linear system in the forms that the two engines run on.
+
+Every form has `mv`, `n`, `dtype`, `engine` and `form`; those that know their entries also have
+`diagonal`. Data are tree leaves, so that they are arguments of compiled programs.
+"""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse as sparse
+
+from resolvent._core.checks import finite, real_array, real_dtype, refuse
+
+FEW_DIAGONALS = 32
+WELL_FILLED = 0.7
+WORTH_DIAGONALS = 20_000  # unknowns: below, a host kernel is done before a program is launched
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class SparseMatrix:
+    """A SciPy CSR matrix with sorted rows: the host's form."""
+
+    matrix: Any
+    engine = "host"
+
+    @property
+    def n(self) -> int:
+        return self.matrix.shape[0]
+
+    @property
+    def dtype(self) -> Any:
+        return self.matrix.dtype
+
+    @property
+    def form(self) -> str:
+        return "sparse rows"
+
+    def mv(self, x: Any) -> Any:
+        return self.matrix @ x
+
+    def diagonal(self) -> Any:
+        return self.matrix.diagonal()
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class DenseMatrix:
+    """A dense matrix; a NumPy array runs on the host, a JAX array is traced."""
+
+    matrix: Any
+
+    @property
+    def engine(self) -> str:
+        return "host" if isinstance(self.matrix, np.ndarray) else "traced"
+
+    @property
+    def n(self) -> int:
+        return self.matrix.shape[0]
+
+    @property
+    def dtype(self) -> Any:
+        return self.matrix.dtype
+
+    @property
+    def form(self) -> str:
+        return "dense"
+
+    def mv(self, x: Any) -> Any:
+        return self.matrix @ x
+
+    def diagonal(self) -> Any:
+        return self.matrix.diagonal()
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Diagonals:
+    """A square matrix stored as its diagonals: row `k` of `values` holds A[i, i + offsets[k]].
+
+    A product is a few shifted multiplications that XLA fuses into one pass over the vectors.
+    """
+
+    values: Any
+    offsets: tuple[int, ...] = dataclasses.field(metadata={"static": True})
+    engine = "traced"
+
+    @property
+    def n(self) -> int:
+        return self.values.shape[1]
+
+    @property
+    def dtype(self) -> Any:
+        return self.values.dtype
+
+    @property
+    def form(self) -> str:
+        return f"{len(self.offsets)} diagonals"
+
+    def mv(self, x: Any) -> Any:
+        low, high = max(0, -min(self.offsets)), max(0, max(self.offsets))
+        padded = jnp.pad(x, (low, high))
+        total = None
+        for row, offset in enumerate(self.offsets):
+            term = self.values[row] * jax.lax.slice(padded, (low + offset,), (low + offset + self.n,))
+            total = term if total is None else total + term
+        return total
+
+    def diagonal(self) -> Any:
+        if 0 in self.offsets:
+            return self.values[self.offsets.index(0)]
+        return jnp.zeros(self.n, self.dtype)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class MatrixFree:
+    """A function x -> A x, or (x, args) -> A x, traced or on the host."""
+
+    args: Any
+    fn: Callable[..., Any] = dataclasses.field(metadata={"static": True})
+    n: int = dataclasses.field(metadata={"static": True})
+    dtype: Any = dataclasses.field(metadata={"static": True})
+    engine: str = dataclasses.field(metadata={"static": True})
+    takes_args: bool = dataclasses.field(metadata={"static": True})
+
+    @property
+    def form(self) -> str:
+        return "function"
+
+    def mv(self, x: Any) -> Any:
+        product = self.fn(x, self.args) if self.takes_args else self.fn(x)
+        if self.engine == "host":
+            product = np.asarray(product)
+        if product.shape != x.shape:
+            refuse(
+                ValueError, "A", given=f"a function that maps shape {x.shape} to {product.shape}",
+                needed="a function that keeps the shape", advice="Look at what it returns.",
+            )  # fmt: skip
+        return product.astype(self.dtype)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class LineaxOperator:
+    """A lineax operator."""
+
+    operator: Any
+    engine = "traced"
+
+    @property
+    def n(self) -> int:
+        return self.operator.out_size()
+
+    @property
+    def dtype(self) -> Any:
+        return self.operator.out_structure().dtype
+
+    @property
+    def form(self) -> str:
+        return type(self.operator).__name__
+
+    def mv(self, x: Any) -> Any:
+        return self.operator.mv(x)
+
+    def diagonal(self) -> Any:
+        import lineax as lx
+
+        return lx.diagonal(self.operator)
+
+
+Operator = SparseMatrix | DenseMatrix | Diagonals | MatrixFree | LineaxOperator
+FORMS = (SparseMatrix, DenseMatrix, Diagonals, MatrixFree, LineaxOperator)
+
+
+def as_operator(A: Any, b: Any, args: Any) -> Operator:
+    """The form of whatever the user calls a matrix; entries are checked here, once."""
+    if isinstance(A, FORMS):
+        return A
+    if sparse.issparse(A):
+        return SparseMatrix(_canonical(A))
+    if isinstance(A, jax.Array | np.ndarray | list | tuple):
+        matrix = real_array("A", A)
+        if matrix.ndim != 2:
+            refuse(
+                ValueError, "A", given=f"an array of shape {matrix.shape}", needed="a matrix",
+                advice="Pass a square two-dimensional array.",
+            )  # fmt: skip
+        _square(matrix.shape)
+        finite("A", matrix)
+        return DenseMatrix(matrix)
+    if hasattr(A, "mv") and hasattr(A, "in_structure"):
+        _square((A.out_size(), A.in_size()))
+        real_dtype("A", A.out_structure().dtype)
+        return LineaxOperator(A)
+    if hasattr(A, "matvec") and hasattr(A, "shape"):
+        _square(A.shape)
+        dtype = b.dtype if A.dtype is None else A.dtype
+        real_dtype("A", dtype)
+        dtype = np.result_type(dtype, b.dtype)
+        return MatrixFree(None, A.matvec, A.shape[0], dtype, "host", False)
+    if callable(A):
+        takes_args = _takes_args(A)
+        if args is not None and not takes_args:
+            refuse(
+                TypeError, "args", given="args beside a function of x alone",
+                needed="a function (x, args) -> A x", advice="Drop args, or use them.",
+            )  # fmt: skip
+        return MatrixFree(args, A, b.shape[0], np.dtype(b.dtype), "traced", takes_args)
+    refuse(
+        TypeError, "A", given=f"a {type(A).__name__}",
+        needed="a SciPy sparse matrix, an array, a lineax operator, a LinearOperator or a function",
+        advice="Convert it to one of these.",
+    )  # fmt: skip
+
+
+def _takes_args(function: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    required = [
+        p for p in parameters
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+    ]  # fmt: skip
+    return len(required) >= 2
+
+
+def _square(shape: tuple[int, ...]) -> None:
+    if len(shape) != 2 or shape[0] != shape[1]:
+        refuse(
+            ValueError, "A", given=f"shape {shape}", needed="a square matrix",
+            advice="For least squares solve the normal equations A^T A x = A^T b.",
+        )  # fmt: skip
+    if shape[0] == 0:
+        refuse(
+            ValueError, "A", given="an empty matrix", needed="at least one unknown",
+            advice="Skip empty systems.",
+        )  # fmt: skip
+
+
+def _canonical(A: Any) -> Any:
+    _square(A.shape)
+    real_dtype("A", A.dtype)
+    matrix = A if A.format == "csr" else A.tocsr()
+    if matrix.dtype.kind in "iub":
+        matrix = matrix.astype(np.float64)
+    if not matrix.has_canonical_format:
+        # The user's matrix stays as it was.
+        matrix = matrix.copy() if matrix is A else matrix
+        matrix.sum_duplicates()
+    finite("A", matrix.data)
+    return matrix
+
+
+@functools.lru_cache(maxsize=1)
+def _kernels() -> Any:
+    from resolvent.linear import kernels
+
+    return kernels
+
+
+def few_diagonals(matrix: Any) -> Diagonals | None:
+    """The diagonal form of a CSR matrix that has few, well-filled diagonals, else None."""
+    kernels = _kernels()
+    offsets = np.zeros(FEW_DIAGONALS, np.int64)
+    counts = np.zeros(FEW_DIAGONALS, np.int64)
+    found = kernels.count_diagonals(matrix.indices, matrix.indptr, FEW_DIAGONALS, offsets, counts)
+    if found <= 0 or found > FEW_DIAGONALS:
+        return None
+    if matrix.nnz < WELL_FILLED * found * matrix.shape[0]:
+        return None
+    return to_diagonals(matrix, np.sort(offsets[:found]))
+
+
+def to_diagonals(matrix: Any, offsets: Any = None) -> Diagonals:
+    """A CSR matrix as diagonals, however many it has."""
+    if offsets is None:
+        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        offsets = np.unique(matrix.indices - rows)
+    offsets = np.asarray(offsets, np.int64)
+    values = np.zeros((len(offsets), matrix.shape[0]), matrix.dtype)
+    _kernels().csr_to_diagonals(matrix.data, matrix.indices, matrix.indptr, offsets, values)
+    return Diagonals(jnp.asarray(values), tuple(int(offset) for offset in offsets))

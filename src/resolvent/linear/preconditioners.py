@@ -1,0 +1,82 @@
+"""Preconditioners as plain values: parameters before `setup`, something to apply after it."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from resolvent._core.checks import refuse
+from resolvent._core.problem import Engine
+from resolvent._core.value import Value, static
+
+
+class Preconditioner(Value):
+    """An approximate inverse of A, set up once a solve and applied once a step.
+
+    A subclass gives `setup`, which returns a value with `apply`; a value that is set up already
+    returns itself, so that one set-up can serve many solves.
+    """
+
+    engines: ClassVar[tuple[Engine, ...]] = ("traced", "host")
+    symmetric: ClassVar[bool] = False
+    """Whether it keeps a symmetric positive definite matrix so: what CG and MINRES need."""
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    @abc.abstractmethod
+    def setup(self, problem: Any) -> "Preconditioner":
+        """This preconditioner for the matrix of `problem`, in the problem's engine."""
+
+    def apply(self, r: Any) -> Any:
+        """An approximation of A^-1 r."""
+        refuse(
+            RuntimeError, type(self).__name__, given="no matrix yet", needed="setup(problem) first",
+            advice="Pass it to a method, or call .setup(problem).apply(r).",
+        )  # fmt: skip
+
+
+class JacobiPreconditioner(Preconditioner):
+    """Divide by the diagonal of A.
+
+    Example:
+        ```python
+        import numpy as np, resolvent as rs
+        problem = rs.LinearSystem(np.diag([1.0, 10.0]), np.ones(2))
+        method = rs.linear.CG(preconditioner=rs.linear.JacobiPreconditioner())
+        assert rs.solve(problem, method).steps == 1
+        ```
+    """
+
+    inverse: Any = None
+    symmetric: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("diagonal",)
+
+    def setup(self, problem: Any) -> "JacobiPreconditioner":
+        if self.inverse is not None:
+            return self
+        return JacobiPreconditioner(1.0 / problem.operator.diagonal())
+
+    def apply(self, r: Any) -> Any:
+        return self.inverse * r
+
+
+class FunctionPreconditioner(Preconditioner):
+    """Any function `r -> z` or `(r, args) -> z` that approximates A^-1 r.
+
+    Args:
+        fn: the function, of arrays of the problem's kind (JAX arrays where it is traced).
+        args: arrays for it; changing them recompiles nothing.
+        symmetric_definite: whether it acts as a symmetric positive definite matrix.
+    """
+
+    fn: Callable[..., Any] = static()
+    args: Any = None
+    symmetric_definite: bool = static(True)
+
+    @property
+    def symmetric(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.symmetric_definite
+
+    def setup(self, problem: Any) -> "FunctionPreconditioner":
+        return self
+
+    def apply(self, r: Any) -> Any:
+        return self.fn(r) if self.args is None else self.fn(r, self.args)

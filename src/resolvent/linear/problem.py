@@ -1,0 +1,405 @@
+"""A x = b, one system or one of a sequence."""
+
+import zlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from resolvent._core.checks import finite, is_traced, nonnegative, one_of, real_array, refuse
+from resolvent._core.norm import norm
+from resolvent._core.problem import Engine, Problem
+from resolvent._core.solution import Certificate
+from resolvent._core.value import static
+from resolvent.linear.operators import (
+    WORTH_DIAGONALS,
+    DenseMatrix,
+    Diagonals,
+    MatrixFree,
+    Operator,
+    SparseMatrix,
+    as_operator,
+    few_diagonals,
+    to_diagonals,
+)
+
+_STORAGES = ("auto", "rows", "diagonals", "dense")
+
+
+class LinearSystem(Problem):
+    """Find x with A x = b.
+
+    The certificate measures the relative residual `||b - A x|| / ||b||` from `A` and `b`. Where a
+    lower bound of the smallest singular value is given, it also bounds the error:
+    `||x - x*|| <= ||b - A x|| / smallest`.
+
+    Args:
+        A: the matrix, n x n: a SciPy sparse matrix of any format, a dense NumPy or JAX array, a
+            lineax operator, a SciPy `LinearOperator`, or a function `x -> A x` or
+            `(x, args) -> A x` of JAX arrays.
+        b: right-hand side, shape (n,), or several as columns, shape (n, k).
+        args: arrays that a function `A` takes; changing them recompiles nothing.
+        symmetric: what is known about symmetry; None finds out where the entries are known.
+        positive_definite: what is known about definiteness.
+        smallest: a lower bound of the smallest singular value (eigenvalue, where symmetric).
+        context: a number that tells systems of a sequence apart (a shift, a time step), for
+            methods that learn over a sequence.
+        storage: `auto`, or force `rows` (compressed sparse rows on the host), `diagonals` (traced)
+            or `dense`.
+
+    Raises:
+        ValueError: for shapes that do not match, entries that are not finite, empty systems.
+        TypeError: for complex, object and half-precision data.
+
+    Example:
+        ```python
+        import numpy as np, scipy.sparse as sp, resolvent as rs
+        A = sp.diags_array([[-1.0] * 9, [2.0] * 10, [-1.0] * 9], offsets=[-1, 0, 1])
+        sol = rs.solve(rs.LinearSystem(A, np.ones(10)))
+        assert sol.converged
+        ```
+    """
+
+    operator: Operator
+    b: Any
+    smallest: Any
+    context: Any
+    symmetric: bool | None = static()
+    positive_definite: bool | None = static()
+    storage: str = static()
+    numpy: bool = static()
+
+    def __init__(
+        self,
+        A: Any,
+        b: Float[Any, " n"] | Float[Any, "n k"],
+        *,
+        args: Any = None,
+        symmetric: bool | None = None,
+        positive_definite: bool | None = None,
+        smallest: float | None = None,
+        context: float | None = None,
+        storage: str = "auto",
+    ):
+        if storage not in _STORAGES:
+            one_of("storage", storage, _STORAGES)
+        b = real_array("b", b)
+        if b.ndim not in (1, 2) or 0 in b.shape:
+            refuse(
+                ValueError, "b", given=f"an array of shape {b.shape}",
+                needed="shape (n,) or (n, k) with at least one entry",
+                advice="Pass one right-hand side as a vector, several as columns.",
+            )  # fmt: skip
+        finite("b", b)
+        operator = as_operator(A, b, args)
+        if operator.n != b.shape[0]:
+            refuse(
+                ValueError, "b", given=f"{b.shape[0]} rows for a matrix of {operator.n} rows",
+                needed=f"shape ({operator.n},) or ({operator.n}, k)", advice="Check the order.",
+            )  # fmt: skip
+        dtype = operator.dtype
+        if b.dtype != dtype and operator.engine == "traced":
+            b = b.astype(dtype)  # a JAX matrix sets the precision, as everywhere in JAX
+        elif b.dtype != dtype:
+            wide = np.result_type(dtype, b.dtype)
+            b = b.astype(wide)
+            operator = _as_dtype(operator, wide)
+        if operator.engine == "traced" and isinstance(b, np.ndarray) and not isinstance(
+            operator, MatrixFree | Diagonals
+        ):
+            b = jnp.asarray(b)  # the matrix is a JAX value: so is the answer
+        if smallest is not None:
+            nonnegative("smallest", smallest)
+        if context is not None:
+            finite("context", np.asarray(context, float))
+            context = float(context)
+        if positive_definite and symmetric is None:
+            symmetric = True
+        self.__dict__.update(
+            operator=operator, b=b, smallest=smallest, context=context, symmetric=symmetric,
+            positive_definite=positive_definite, storage=storage, numpy=isinstance(b, np.ndarray),
+        )  # fmt: skip
+
+    @property
+    def n(self) -> int:
+        """Number of unknowns."""
+        return self.operator.n
+
+    def residual(self, x: Any) -> Any:
+        """b - A x."""
+        if x.ndim == 1 or isinstance(self.operator, SparseMatrix | DenseMatrix):
+            return self.b - self.operator.mv(x)
+        columns = [self.operator.mv(x[:, j]) for j in range(x.shape[1])]
+        return self.b - (np if isinstance(x, np.ndarray) else jnp).stack(columns, axis=1)
+
+    def start(self, key: Any) -> Any:
+        """Zero."""
+        return np.zeros_like(self.b) if isinstance(self.b, np.ndarray) else jnp.zeros_like(self.b)
+
+    def admit(self, x0: Any) -> Any:
+        """The user's guess, and zero where b is zero: there the answer is known."""
+        x0 = real_array("x0", x0)
+        if x0.shape != self.b.shape:
+            refuse(
+                ValueError, "x0", given=f"shape {x0.shape}", needed=f"shape {self.b.shape}",
+                advice="Give the first guess the shape of b.",
+            )  # fmt: skip
+        finite("x0", x0)
+        if isinstance(self.b, np.ndarray):
+            if not self.b.any():
+                return np.zeros_like(self.b)
+            return np.array(x0, self.b.dtype)
+        x0 = jnp.asarray(x0, self.b.dtype)
+        return jnp.where((self.b != 0).any(axis=0), x0, 0)
+
+    def scale(self, x: Any) -> Any:
+        """||b||, or 1 for several right-hand sides, whose measure is relative."""
+        return norm(self.b) if self.b.ndim == 1 else 1.0
+
+    def certify(self, x: Any, witness: Any = None) -> Certificate:
+        """`||b - A x|| <= max(rtol ||b||, atol)`, recomputed from A, b and x.
+
+        For several right-hand sides the value is the largest relative residual of a column.
+        """
+        residual = self.residual(x)
+        if self.b.ndim == 1:
+            value, scale = norm(residual), norm(self.b)
+            details = {} if self.smallest is None else {"error bound": value / self.smallest}
+            return Certificate(
+                value, scale, details=details, kind="residual", name="relative residual",
+                statement="||b - A x||_2 <= max(rtol ||b||_2, atol)",
+            )  # fmt: skip
+        ratios = relative_columns(residual, self.b)
+        return Certificate(
+            ratios.max(), 1.0, details={"columns": ratios}, kind="residual",
+            name="relative residual",
+            statement="max_j ||b_j - A x_j||_2 / ||b_j||_2 <= max(rtol, atol)",
+        )  # fmt: skip
+
+    def engine(self, engines: tuple[Engine, ...]) -> Engine:
+        """The engine that the data live in, unless structure or the method say otherwise."""
+        return self._form(engines)[0]
+
+    def _form(self, engines: tuple[Engine, ...]) -> tuple[Engine, str]:
+        operator, storage = self.operator, self.storage
+        if storage != "auto":
+            if storage == "rows" and not isinstance(operator, SparseMatrix):
+                self._cannot(storage)
+            if storage == "diagonals" and not isinstance(operator, SparseMatrix | Diagonals):
+                self._cannot(storage)
+            if storage == "dense" and not isinstance(operator, DenseMatrix | SparseMatrix):
+                self._cannot(storage)
+            wanted: Engine = {"rows": "host", "diagonals": "traced"}.get(  # pyright: ignore[reportAssignmentType]
+                storage, operator.engine
+            )
+            if wanted not in engines:
+                refuse(
+                    ValueError, "storage", given=f"'{storage}', which the {wanted} engine runs",
+                    needed=f"storage for the method's engine: {', '.join(engines)}",
+                    advice="Use storage='auto' or another method.",
+                )  # fmt: skip
+            return wanted, storage
+        if isinstance(operator, SparseMatrix):
+            if "host" not in engines:
+                return "traced", "diagonals"
+            return "host", "rows"
+        if operator.engine in engines:
+            return operator.engine, "dense"  # pyright: ignore[reportReturnType]
+        if isinstance(operator, DenseMatrix) and not is_traced(operator.matrix):
+            return engines[0], "dense"
+        refuse(
+            TypeError, "method", given=f"a method of the {engines[0]} engine",
+            needed=f"one of the {operator.engine} engine for a matrix given as {operator.form}",
+            advice="Pass the entries (a SciPy sparse matrix or an array), or another method.",
+        )  # fmt: skip
+
+    def _cannot(self, storage: str) -> None:
+        refuse(
+            ValueError, "storage", given=f"'{storage}' for a matrix given as {self.operator.form}",
+            needed="a matrix whose entries are known in that form",
+            advice="Pass a SciPy sparse matrix, or storage='auto'.",
+        )  # fmt: skip
+
+    def prefers_diagonals(self) -> bool:
+        """Whether the auto storage would look for diagonals at all."""
+        return self.storage == "auto" and isinstance(self.operator, SparseMatrix) and (
+            self.n >= WORTH_DIAGONALS
+        )  # fmt: skip
+
+    def structured(self) -> "LinearSystem":
+        """This system in diagonal storage, if its matrix has that structure; else itself."""
+        if not self.prefers_diagonals():
+            return self
+        found = few_diagonals(self.operator.matrix)  # pyright: ignore[reportAttributeAccessIssue]
+        return self if found is None else self._with(found)
+
+    def prepare(self, engine: Engine) -> "LinearSystem":
+        """The data in the engine's arrays."""
+        operator = self.operator
+        if engine == "host":
+            if isinstance(operator, SparseMatrix) and self.storage == "dense":
+                return self._with(DenseMatrix(operator.matrix.toarray()))
+            if operator.engine == "host":
+                return self
+            assert isinstance(operator, DenseMatrix)
+            return self._with(DenseMatrix(np.asarray(operator.matrix)))
+        if isinstance(operator, SparseMatrix):
+            if self.storage == "dense":
+                operator = DenseMatrix(jnp.asarray(operator.matrix.toarray()))
+            else:
+                operator = few_diagonals(operator.matrix) or to_diagonals(operator.matrix)
+        elif isinstance(operator, DenseMatrix):
+            if not isinstance(operator.matrix, np.ndarray) and not self.numpy:
+                return self
+            operator = DenseMatrix(jnp.asarray(operator.matrix))
+        return self._with(operator)
+
+    def _with(self, operator: Operator) -> "LinearSystem":
+        traced = operator.engine == "traced"
+        b = jnp.asarray(self.b) if traced else np.asarray(self.b)
+        return self.but(operator=operator, b=b)
+
+    def restore(self, x: Any) -> Any:
+        """NumPy where b was NumPy, JAX where it was JAX."""
+        if self.numpy:
+            return x if isinstance(x, np.ndarray) else np.array(x)
+        return jnp.asarray(x)
+
+    def form(self) -> str:
+        """How the matrix is stored."""
+        return self.operator.form
+
+    def lacks(self, need: str) -> str | None:
+        """What is missing for a method that needs `need`."""
+        operator = self.operator
+        if need == "entries":
+            return None if isinstance(operator, SparseMatrix | DenseMatrix) else (
+                "the entries of A are not known"
+            )
+        if need == "diagonal":
+            if isinstance(operator, MatrixFree):
+                return "the diagonal of A is not known"
+            diagonal = operator.diagonal()
+            if is_traced(diagonal) or diagonal.all():
+                return None
+            where = int(np.flatnonzero(np.asarray(diagonal) == 0)[0])
+            return f"A has a zero on its diagonal, the first in row {where}"
+        if need == "symmetric":
+            return self._not_symmetric()
+        if need == "positive_definite":
+            if self.positive_definite is False:
+                return "A is declared not positive definite"
+            if isinstance(operator, SparseMatrix | DenseMatrix) and not is_traced(self.operator):
+                diagonal = np.asarray(operator.diagonal())
+                if not diagonal.min() > 0:
+                    where = int(np.argmin(diagonal))
+                    return f"A is not positive definite: A[{where}, {where}] = {diagonal[where]:g}"
+        return None
+
+    def _not_symmetric(self) -> str | None:
+        if self.symmetric is False:
+            return "A is declared not symmetric"
+        operator = self.operator
+        if is_traced(operator):
+            return None
+        said = " although declared so" if self.symmetric else ""
+        if isinstance(operator, DenseMatrix):
+            matrix = np.asarray(operator.matrix)
+            gap = np.abs(matrix - matrix.T)
+            size = np.abs(matrix).max()
+            if gap.max() <= 100 * np.finfo(matrix.dtype).eps * size:
+                return None
+            i, j = np.unravel_index(int(gap.argmax()), gap.shape)
+            return (
+                f"A is not symmetric{said}: A[{i}, {j}] = {matrix[i, j]:g}, "
+                f"A[{j}, {i}] = {matrix[j, i]:g}"
+            )
+        if isinstance(operator, SparseMatrix) and not symmetric_rows(operator.matrix):
+            return f"A is not symmetric{said}"
+        return None
+
+    def default_method(self) -> Any:
+        """CG for positive definite, MINRES for symmetric indefinite, GMRES for general systems."""
+        from resolvent.linear.defaults import default_method
+
+        return default_method(self)
+
+    def adapt(self, method: Any) -> Any:
+        """Several right-hand sides are solved column by column."""
+        if self.b.ndim == 1:
+            return method
+        from resolvent.linear.columns import Columns
+
+        return method if isinstance(method, Columns) else Columns(method)
+
+    def column(self, j: int) -> "LinearSystem":
+        """The system of one right-hand side."""
+        return self.but(b=self.b[:, j])
+
+    def fingerprint(self, aspect: str) -> Any:
+        """`size`, `operator` (its entries), `rhs`, or `data` (all of it)."""
+        if aspect == "size":
+            return (self.n, str(np.dtype(self.operator.dtype)))
+        operator = self.operator
+        matrix = operator.matrix if isinstance(operator, SparseMatrix) else None
+        arrays = (
+            [matrix.data, matrix.indices, matrix.indptr]
+            if matrix is not None
+            else [leaf for leaf in jax.tree_util.tree_leaves(operator) if hasattr(leaf, "dtype")]
+        )
+        if aspect == "rhs":
+            arrays = [self.b]
+        elif aspect == "data":
+            arrays.append(self.b)
+        mark = 0
+        for array in arrays:
+            mark = zlib.crc32(np.ascontiguousarray(np.asarray(array)).data, mark)
+        return mark
+
+    def describe(self) -> str:
+        """For summaries: the kind and size."""
+        operator = self.operator
+        n = self.n
+        several = "" if self.b.ndim == 1 else f", {self.b.shape[1]} right-hand sides"
+        if isinstance(operator, SparseMatrix):
+            return f"linear system, {n} unknowns, {operator.matrix.nnz} nonzeros{several}"
+        return f"linear system, {n} unknowns, {operator.form}{several}"
+
+
+def relative_columns(residual: Any, b: Any) -> Any:
+    """||r_j|| / ||b_j|| for each column, with 0 / 0 = 0."""
+    if isinstance(residual, np.ndarray):
+        ratios = np.empty(residual.shape[1])
+        for j in range(residual.shape[1]):
+            top, bottom = norm(residual[:, j]), norm(b[:, j])
+            ratios[j] = 0.0 if top == 0 else (top / bottom if bottom > 0 else np.inf)
+        return ratios
+    top, bottom = jax.vmap(norm, 1)(residual), jax.vmap(norm, 1)(b)
+    return jnp.where(top == 0, 0.0, top / jnp.where(bottom > 0, bottom, 0.0))
+
+
+def symmetric_rows(matrix: Any) -> bool:
+    """Whether a CSR matrix equals its transpose up to rounding."""
+    from resolvent.linear.kernels import is_symmetric
+
+    eps = np.finfo(matrix.dtype).eps
+    return bool(is_symmetric(matrix.data, matrix.indices, matrix.indptr, 100 * eps))
+
+
+def _as_dtype(operator: Operator, dtype: Any) -> Operator:
+    if isinstance(operator, SparseMatrix):
+        return SparseMatrix(operator.matrix.astype(dtype))
+    if isinstance(operator, DenseMatrix):
+        return DenseMatrix(operator.matrix.astype(dtype))
+    if isinstance(operator, Diagonals):
+        return Diagonals(operator.values.astype(dtype), operator.offsets)
+    if isinstance(operator, MatrixFree):
+        return MatrixFree(
+            operator.args, operator.fn, operator.n, dtype, operator.engine, operator.takes_args
+        )
+    refuse(
+        TypeError, "b", given="a dtype wider than the lineax operator's",
+        needed=f"{operator.dtype}", advice="Cast b or the operator.",
+    )  # fmt: skip
