@@ -25,7 +25,9 @@ def real_array(name: str, value: Any) -> Any:
 
     Float16 and bfloat16 are refused: no method here is tested in them.
     """
-    array = value if isinstance(value, jax.Array | np.ndarray) else np.asarray(value)
+    array = (
+        value if isinstance(value, jax.Array) or type(value) is np.ndarray else _plain(name, value)
+    )
     dtype = array.dtype
     if dtype == np.float64 or dtype == np.float32:
         return array
@@ -35,6 +37,22 @@ def real_array(name: str, value: Any) -> Any:
         return array.astype(np.float64)
     real_dtype(name, dtype)
     return array
+
+
+def _plain(name: str, value: Any) -> np.ndarray:
+    """Lists, matrices, masked arrays and other relatives as a plain array."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        refuse(
+            ValueError, name, given="a masked array that hides entries", needed="every entry",
+            advice="Drop the masked rows, or fill them with .filled(value).",
+        )  # fmt: skip
+    try:
+        return np.asarray(value).view(np.ndarray)
+    except ValueError:
+        refuse(
+            ValueError, name, given=f"a {type(value).__name__} that is no array",
+            needed="rows of one length", advice="Look at the lengths of its rows.",
+        )  # fmt: skip
 
 
 def real_dtype(name: str, dtype: Any) -> None:
@@ -86,9 +104,9 @@ def nonnegative(name: str, value: float) -> float:
             TypeError, name, given=f"{type(value).__name__} {value!r}",
             needed="a real number", advice="Pass a Python float.",
         )  # fmt: skip
-    if not value >= 0:
+    if not 0 <= value < float("inf"):
         refuse(
-            ValueError, name, given=f"{value}", needed="a number >= 0",
+            ValueError, name, given=f"{value}", needed="a finite number >= 0",
             advice=f"Pass {name}=0.0 to switch it off.",
         )  # fmt: skip
     return float(value)

@@ -19,6 +19,7 @@ from resolvent._core.progress import Progress
 from resolvent._core.solution import Certificate, Reason, reason_of
 
 _FIRST = 64  # steps of the first chunk
+_CAREFUL = 8  # the same under a time limit, before the pace is known
 _LOOK = 0.1  # seconds that a chunk should take
 _BLOW_UP = 1e30  # growth of the measure that no convergent method shows
 
@@ -76,9 +77,7 @@ class Outcome:
     notes: list[str]
 
 
-def drive(
-    stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: Hooks
-) -> Outcome:
+def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: Hooks) -> Outcome:
     """Run a stepper until the problem's certificate holds or there is a reason to end."""
     began = time.perf_counter()
     history = History()
@@ -99,7 +98,8 @@ def drive(
     seconds_before = 0.0
     last_saved = began
     try:
-        limit = _until(steps, _FIRST, limits.max_steps, monitored)
+        first = _FIRST if limits.seconds is None else _CAREFUL
+        limit = _until(steps, first, limits.max_steps, monitored)
         chunk = stepper.first(x0, memory, key, limits.rtol, limits.atol, limit, saved_state)
         chunk_began = began
         started = chunk.measure
@@ -135,6 +135,8 @@ def drive(
                     break
                 tighten *= 0.5
                 refresh = True
+            elif chunk.interrupted:
+                raise KeyboardInterrupt
             elif chunk.status:
                 reason = reason_of(chunk.status)
                 break

@@ -41,9 +41,7 @@ class History:
         for steps, measures, calls_0, calls_1, seconds_0, seconds_1 in self._pieces:
             if len(steps) == 0:
                 continue
-            part = (
-                np.ones(1) if len(steps) == 1 else np.arange(1, len(steps) + 1) / len(steps)
-            )
+            part = np.ones(1) if len(steps) == 1 else np.arange(1, len(steps) + 1) / len(steps)
             row = np.empty((len(steps), 4))
             row[:, 0], row[:, 1] = steps, measures
             row[:, 2] = calls_0 + part * (calls_1 - calls_0)

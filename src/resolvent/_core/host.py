@@ -1,6 +1,7 @@
 """The host engine: chunks are Numba kernels where a method has one, else a Python loop."""
 
 import math
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,19 +20,37 @@ class Chunk(NamedTuple):
     best: float
     trace_steps: Any
     trace: Any
+    interrupted: bool = False
 
 
-def run_steps(
-    method: Any, problem: Any, state: Any, steps: int, goal: float
-) -> tuple[Any, Any]:
-    """Up to `steps` eager steps; the default of methods without a kernel."""
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle of a chunk, with what was done until then."""
+
+    def __init__(self, state: Any, trace: Any):
+        super().__init__()
+        self.state, self.trace = state, trace
+
+
+_PAUSE = 0.1  # seconds after which a Python loop lets the driver look
+
+
+def run_steps(method: Any, problem: Any, state: Any, steps: int, goal: float) -> tuple[Any, Any]:
+    """Up to `steps` eager steps, less if they are slow; the default of methods without a kernel."""
     measures = []
-    for _ in range(steps):
-        state = method.step(problem, state)
-        measure = float(method.measure(problem, state))
-        measures.append(measure)
-        if measure <= goal or method.status(state) or not math.isfinite(measure):
-            break
+    until = time.perf_counter() + _PAUSE
+    # Overflow is not hidden by this: the measure that is not finite ends the solve as divergence.
+    with np.errstate(all="ignore"):
+        try:
+            for _ in range(steps):
+                state = method.step(problem, state)
+                measure = float(method.measure(problem, state))
+                measures.append(measure)
+                if measure <= goal or method.status(state) or not math.isfinite(measure):
+                    break
+                if time.perf_counter() > until:
+                    break
+        except KeyboardInterrupt:
+            raise Interrupted(state, np.asarray(measures)) from None
     return state, np.asarray(measures)
 
 
@@ -73,15 +92,20 @@ class HostStepper:
 
     def _run(self, steps: int, goal: float) -> Chunk:
         method, problem = self.method, self.problem
-        if self._advance is not None:
-            self.state, trace = self._advance(problem, self.state, steps, goal)
-        else:
-            self.state, trace = run_steps(method, problem, self.state, steps, goal)
+        interrupted = False
+        try:
+            if self._advance is not None:
+                self.state, trace = self._advance(problem, self.state, steps, goal)
+            else:
+                self.state, trace = run_steps(method, problem, self.state, steps, goal)
+        except Interrupted as stop:
+            self.state, trace, interrupted = stop.state, stop.trace, True
         done = len(trace)
         measure = float(trace[-1]) if done else float(method.measure(problem, self.state))
         best = float(np.nanmin(trace)) if done and math.isfinite(measure) else measure
         status = int(method.status(self.state))
-        return Chunk(done, measure, status, self._target, best, np.arange(1, done + 1), trace)
+        steps_done = np.arange(1, done + 1)
+        return Chunk(done, measure, status, self._target, best, steps_done, trace, interrupted)
 
     def judge(self) -> Any:
         """The problem's own view of the present point."""

@@ -42,24 +42,24 @@ class Problem(Value):
             value = float(value)
         return Certificate(value=value, scale=self.scale(x))
 
-    def admit(self, x0: Any) -> Any:
-        """A user's first guess, checked against the problem's own, in its dtype."""
+    def admit(self, x0: Any, name: str = "x0") -> Any:
+        """A user's point, checked against the problem's own, in its dtype."""
         pattern = jax.eval_shape(lambda: self.start(None))
         given, wanted = jax.tree_util.tree_structure(x0), jax.tree_util.tree_structure(pattern)
         if given != wanted:
             refuse(
-                ValueError, "x0", given=f"structure {given}", needed=f"structure {wanted}",
-                advice="Give the first guess the structure of the unknown.",
+                ValueError, name, given=f"structure {given}", needed=f"structure {wanted}",
+                advice="Give it the structure of the unknown.",
             )  # fmt: skip
 
         def one(leaf: Any, like: Any) -> Any:
-            leaf = real_array("x0", leaf)
+            leaf = real_array(name, leaf)
             if leaf.shape != like.shape:
                 refuse(
-                    ValueError, "x0", given=f"shape {leaf.shape}", needed=f"shape {like.shape}",
-                    advice="Give the first guess the shape of the unknown.",
+                    ValueError, name, given=f"shape {leaf.shape}", needed=f"shape {like.shape}",
+                    advice="Give it the shape of the unknown.",
                 )  # fmt: skip
-            finite("x0", leaf)
+            finite(name, leaf)
             return leaf.astype(like.dtype)
 
         return jax.tree_util.tree_map(one, x0, pattern)

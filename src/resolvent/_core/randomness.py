@@ -8,7 +8,8 @@ import numpy as np
 from resolvent._core.checks import refuse
 
 
-def _words(key: Any) -> tuple[int, ...]:
+def words_of(key: Any) -> tuple[int, ...]:
+    """The integers that a key stands for; anything else is refused."""
     if key is None:
         return (0,)
     if isinstance(key, int | np.integer) and not isinstance(key, bool) and key >= 0:
@@ -28,7 +29,7 @@ def _words(key: Any) -> tuple[int, ...]:
 
 def generator(key: Any) -> np.random.Generator:
     """A NumPy generator for host code."""
-    return np.random.default_rng(_words(key))
+    return np.random.default_rng(words_of(key))
 
 
 def jax_key(key: Any) -> jax.Array:
@@ -37,8 +38,8 @@ def jax_key(key: Any) -> jax.Array:
         if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
             return key
         return jax.random.wrap_key_data(key)
-    made = jax.random.key(_words(key)[0])
-    for word in _words(key)[1:]:
+    made = jax.random.key(words_of(key)[0])
+    for word in words_of(key)[1:]:
         made = jax.random.fold_in(made, word)
     return made
 
@@ -47,4 +48,4 @@ def fold(key: Any, index: int) -> Any:
     """The key of one member of a sequence."""
     if isinstance(key, jax.Array):
         return jax.random.fold_in(jax_key(key), index)
-    return (*_words(key), index)
+    return (*words_of(key), index)

@@ -19,7 +19,7 @@ from resolvent._core.memory import Memory, mark
 from resolvent._core.precision import needs_double, scope
 from resolvent._core.problem import Problem
 from resolvent._core.progress import Progress, wanted
-from resolvent._core.randomness import jax_key
+from resolvent._core.randomness import jax_key, words_of
 from resolvent._core.registry import methods_for
 from resolvent._core.solution import Certificate, NotConverged, Reason, Solution
 
@@ -85,6 +85,7 @@ def solve(
         ```
     """
     began = time.perf_counter()
+    setting = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
     if not isinstance(problem, Problem):
         refuse(
             TypeError, "problem", given=type(problem).__name__, needed="a Problem",
@@ -99,12 +100,13 @@ def solve(
     rtol, atol = nonnegative("rtol", rtol), nonnegative("atol", atol)
     if seconds is not None:
         seconds = nonnegative("seconds", seconds)
+    _check_options(key, memory, adjoint, callback)
     engine = problem.engine(method.runs_on())
-    with scope(needs_double(problem)):
+    with scope(engine == "traced" and needs_double(problem)), np.errstate(all="ignore"):
         return _solve_eager(
             problem, method, engine, x0=x0, rtol=rtol, atol=atol, max_steps=max_steps,
             seconds=seconds, key=key, memory=memory, callback=callback, progress=progress,
-            checkpoint=checkpoint, throw=throw, began=began,
+            checkpoint=checkpoint, throw=throw, began=began, setting=setting,
         )  # fmt: skip
 
 
@@ -133,9 +135,32 @@ def certify(
         assert rs.certify(rs.LinearSystem(A, b), np.array([1.0, 2.0])).holds
         ```
     """
-    with scope(needs_double(problem)):
-        x = x if is_traced((problem, x)) else problem.admit(x)
+    if is_traced((problem, x, rtol, atol)):
         return problem.certify(x, witness).against(rtol, atol)
+    rtol, atol = nonnegative("rtol", rtol), nonnegative("atol", atol)
+    with scope(needs_double(problem)), np.errstate(all="ignore"):
+        certificate = problem.certify(problem.admit(x, "x"), witness)
+        return _on_host(certificate.against(rtol, atol))
+
+
+def _check_options(key: Any, memory: Any, adjoint: Any, callback: Any) -> None:
+    if key is not None:
+        words_of(key)
+    if memory is not None and not isinstance(memory, Memory):
+        refuse(
+            TypeError, "memory", given=f"a {type(memory).__name__}", needed="a Memory or None",
+            advice="Pass an earlier solution's .memory.",
+        )  # fmt: skip
+    if adjoint is not None and not isinstance(adjoint, Adjoint):
+        refuse(
+            TypeError, "adjoint", given=f"{adjoint!r}", needed="Implicit(), Unrolled() or None",
+            advice="Write adjoint=resolvent.Implicit().",
+        )  # fmt: skip
+    if callback is not None and not callable(callback):
+        refuse(
+            TypeError, "callback", given=f"a {type(callback).__name__}",
+            needed="a function of a Report", advice="Pass a function, or None.",
+        )  # fmt: skip
 
 
 def _check_pair(problem: Problem, method: Any) -> None:
@@ -171,9 +196,23 @@ def _check_pair(problem: Problem, method: Any) -> None:
 
 
 def _solve_eager(
-    problem: Problem, method: Any, engine: Any, *, x0: Any, rtol: float, atol: float,
-    max_steps: int | None, seconds: float | None, key: Any, memory: Memory | None,
-    callback: Any, progress: bool | None, checkpoint: Any, throw: bool, began: float,
+    problem: Problem,
+    method: Any,
+    engine: Any,
+    *,
+    x0: Any,
+    rtol: float,
+    atol: float,
+    max_steps: int | None,
+    seconds: float | None,
+    key: Any,
+    memory: Memory | None,
+    callback: Any,
+    progress: bool | None,
+    checkpoint: Any,
+    throw: bool,
+    began: float,
+    setting: bool,
 ) -> Solution:
     if max_steps is None:
         max_steps = method.limit(problem)
@@ -187,7 +226,7 @@ def _solve_eager(
     if memory is not None and len(memory):
         kept, notes = memory.fresh(problem)
     bar = Progress(method.name) if wanted(progress) else None
-    hooks = Hooks(callback, bar)
+    hooks = Hooks(None if callback is None else _outside(callback, setting), bar)
     if checkpoint is not None:
         hooks.checkpoint = Checkpoint(checkpoint)
         hooks.mark = [str(method), problem.describe(), problem.fingerprint("data")]
@@ -236,6 +275,16 @@ def _solve_eager(
     return solution
 
 
+def _outside(callback: Any, setting: bool) -> Any:
+    """The user's function runs under the user's precision setting, not under the solve's."""
+
+    def call(report: Report) -> Any:
+        with jax.enable_x64(setting):
+            return callback(report)
+
+    return call
+
+
 HOST = HostStepper
 TRACED = traced.TracedStepper
 
@@ -279,14 +328,19 @@ def _scalar(value: Any) -> Any:
 
 
 def _sum(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
-    return {
-        name: first.get(name, 0) + second.get(name, 0) for name in (*first, *second)
-    }
+    return {name: first.get(name, 0) + second.get(name, 0) for name in (*first, *second)}
 
 
 def _solve_pure(
-    problem: Problem, method: Any, x0: Any, rtol: Any, atol: Any, max_steps: int | None,
-    key: Any, memory: Memory | None, adjoint: Adjoint | None,
+    problem: Problem,
+    method: Any,
+    x0: Any,
+    rtol: Any,
+    atol: Any,
+    max_steps: int | None,
+    key: Any,
+    memory: Memory | None,
+    adjoint: Adjoint | None,
 ) -> Solution:
     if "traced" not in method.runs_on():
         able = [

@@ -133,9 +133,7 @@ class TracedStepper:
         """Run up to `steps` more, towards `tighten` times the target."""
         static, dynamic = split((self.problem, self.method))
         goal = tighten * self._target
-        self.state, report, self._view = _proceed(
-            static, dynamic, self.state, goal, steps, refresh
-        )
+        self.state, report, self._view = _proceed(static, dynamic, self.state, goal, steps, refresh)
         return self._chunk(steps, *jax.device_get(report))
 
     def _chunk(
@@ -170,7 +168,13 @@ _ROUNDS = 4  # judged rounds of a solve that runs inside a transformation
 
 
 def pure(
-    problem: Any, method: Any, x0: Any, memory: Memory, key: Any, rtol: Any, atol: Any,
+    problem: Any,
+    method: Any,
+    x0: Any,
+    memory: Memory,
+    key: Any,
+    rtol: Any,
+    atol: Any,
     max_steps: Any,
 ) -> Any:
     """A whole solve as one traceable function: judge, refresh, go on, at most `_ROUNDS` times."""  # noqa: E501
@@ -213,7 +217,13 @@ def pure(
 
 
 def unrolled(
-    problem: Any, method: Any, x0: Any, memory: Memory, key: Any, rtol: Any, atol: Any,
+    problem: Any,
+    method: Any,
+    x0: Any,
+    memory: Memory,
+    key: Any,
+    rtol: Any,
+    atol: Any,
     max_steps: int,
 ) -> Any:
     """A solve whose steps can be differentiated in reverse: a scan that idles once it is done."""
@@ -243,7 +253,11 @@ def unrolled(
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _batched(
-    static: _Static, axes: tuple[int | None, ...], dynamic: list[Any], rtol: Any, atol: Any,
+    static: _Static,
+    axes: tuple[int | None, ...],
+    dynamic: list[Any],
+    rtol: Any,
+    atol: Any,
     max_steps: Any,
 ) -> Any:
     def one(dynamic: list[Any]) -> Any:

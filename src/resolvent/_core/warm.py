@@ -94,6 +94,8 @@ class Extrapolated(WarmStart):
             weight = weight * (points - j + 1) / j
             weights.append(weight if j % 2 else -weight)
         return jax.tree_util.tree_map(
-            lambda *leaves: sum(w * leaf for w, leaf in zip(weights, reversed(leaves), strict=True)),
+            lambda *leaves: sum(
+                w * leaf for w, leaf in zip(weights, reversed(leaves), strict=True)
+            ),
             *solutions,
         )

@@ -9,7 +9,11 @@ from resolvent._core.memory import Memory
 from resolvent._core.solution import Reason
 from resolvent.linear.krylov import PreconditionedMethod, namespace
 from resolvent.linear.operators import SparseMatrix
-from resolvent.linear.preconditioners import JacobiPreconditioner, Preconditioner
+from resolvent.linear.preconditioners import (
+    JacobiPreconditioner,
+    Preconditioner,
+    SSORPreconditioner,
+)
 from resolvent.linear.problem import LinearSystem
 
 
@@ -28,8 +32,7 @@ class KernelState(NamedTuple):
 
     x: Any
     r: Any
-    p: Any
-    product: Any
+    work: tuple[Any, ...]
     scalars: Any
     half: tuple[Any, ...]
     status: int
@@ -78,8 +81,9 @@ class CG(PreconditionedMethod):
     needs: ClassVar[tuple[str, ...]] = ("symmetric", "positive_definite")
 
     def init(self, problem: LinearSystem, x0: Any, memory: Memory, key: Any) -> Any:
+        M = self.preconditioner
         if isinstance(problem.operator, SparseMatrix) and (
-            self.preconditioner is None or isinstance(self.preconditioner, JacobiPreconditioner)
+            M is None or isinstance(M, JacobiPreconditioner | SSORPreconditioner)
         ):
             return self._kernel_start(problem, x0.copy(), 0)
         r = problem.residual(x0)
@@ -112,11 +116,14 @@ class CG(PreconditionedMethod):
         from resolvent.linear import kernels_krylov as kernels
 
         trace = np.empty(steps)
-        vectors = (state.x, state.r, state.p, state.product, state.scalars, steps, target, trace)
-        if self.preconditioner is None:
+        vectors = (state.x, state.r, *state.work, state.scalars, steps, target, trace)
+        M = self.preconditioner
+        if M is None:
             done, code = kernels.cg_symmetric(*state.half, *vectors)
+        elif isinstance(M, SSORPreconditioner):
+            done, code = kernels.ssor_cg(*state.half, float(M.omega), *vectors)
         else:
-            inverse = self.preconditioner.inverse  # pyright: ignore[reportAttributeAccessIssue]
+            inverse = M.inverse  # pyright: ignore[reportAttributeAccessIssue]
             done, code = kernels.cg_symmetric_jacobi(*state.half, inverse, *vectors)
         status = kernel_status(code)
         # A direction that failed was tried: its product counts.
@@ -128,12 +135,18 @@ class CG(PreconditionedMethod):
 
         half = half_storage(problem.operator.matrix)  # pyright: ignore[reportAttributeAccessIssue]
         r = problem.residual(x)
-        p, scalars = np.empty_like(r), np.zeros(4)
-        if self.preconditioner is None:
-            kernels.cg_start(r, p, scalars)
+        scalars = np.zeros(4)
+        M = self.preconditioner
+        if isinstance(M, SSORPreconditioner):
+            work: tuple[Any, ...] = tuple(np.zeros_like(r) for _ in range(5))
+            kernels.ssor_cg_start(*half, float(M.omega), r, *work[:3], scalars)
         else:
-            kernels.cg_jacobi_start(self.preconditioner.inverse, r, p, scalars)  # pyright: ignore[reportAttributeAccessIssue]
-        return KernelState(x, r, p, np.empty_like(r), scalars, half, 0, products + 1)
+            work = (np.empty_like(r), np.empty_like(r))
+            if M is None:
+                kernels.cg_start(r, work[0], scalars)
+            else:
+                kernels.cg_jacobi_start(M.inverse, r, work[0], scalars)  # pyright: ignore[reportAttributeAccessIssue]
+        return KernelState(x, r, work, scalars, half, 0, products + 1)
 
     def measure(self, problem: LinearSystem, state: Any) -> Any:
         return state.scalars[1] if isinstance(state, KernelState) else state.norm

@@ -108,7 +108,9 @@ class Diagonals:
         padded = jnp.pad(x, (low, high))
         total = None
         for row, offset in enumerate(self.offsets):
-            term = self.values[row] * jax.lax.slice(padded, (low + offset,), (low + offset + self.n,))
+            term = self.values[row] * jax.lax.slice(
+                padded, (low + offset,), (low + offset + self.n,)
+            )
             total = term if total is None else total + term
         return total
 

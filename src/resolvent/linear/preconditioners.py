@@ -4,7 +4,10 @@ import abc
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from resolvent._core.checks import refuse
+import numpy as np
+import scipy.sparse as sparse
+
+from resolvent._core.checks import between, refuse
 from resolvent._core.problem import Engine
 from resolvent._core.value import Value, static
 
@@ -80,3 +83,60 @@ class FunctionPreconditioner(Preconditioner):
 
     def apply(self, r: Any) -> Any:
         return self.fn(r) if self.args is None else self.fn(r, self.args)
+
+
+class SSORPreconditioner(Preconditioner):
+    """One symmetric overrelaxation sweep: M = w/(2-w) (D/w + L) D^-1 (D/w + L)^T.
+
+    In CG on sparse rows it costs hardly more than no preconditioner: Eisenstat's form of the
+    iteration merges the product with A into the two triangular sweeps.
+
+    Args:
+        omega: relaxation parameter, 0 < omega < 2; 1 gives symmetric Gauss-Seidel.
+
+    Raises:
+        ValueError: for omega outside (0, 2), a zero on the diagonal, or unknown entries.
+
+    Example:
+        ```python
+        import numpy as np, scipy.sparse as sp, resolvent as rs
+        A = sp.diags_array([[-1.0] * 99, [2.0] * 100, [-1.0] * 99], offsets=[-1, 0, 1])
+        method = rs.linear.CG(preconditioner=rs.linear.SSORPreconditioner(1.7))
+        assert rs.solve(rs.LinearSystem(A, np.ones(100)), method).converged
+        ```
+
+    Reference:
+        S. C. Eisenstat (1981), Efficient implementation of a class of preconditioned conjugate
+        gradient methods.
+    """
+
+    omega: float = 1.0
+    rows: Any = None
+
+    engines: ClassVar[tuple[Engine, ...]] = ("host",)
+    symmetric: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("entries", "diagonal")
+
+    def __post_init__(self) -> None:
+        between("omega", self.omega, 0.0, 2.0, "Outside it the sweep does not converge.")
+
+    def setup(self, problem: Any) -> "SSORPreconditioner":
+        if self.rows is not None:
+            return self
+        from resolvent.linear.kernels import diagonal_positions
+
+        matrix = problem.operator.matrix
+        if isinstance(matrix, np.ndarray):
+            matrix = sparse.csr_array(matrix)
+        positions = np.empty(matrix.shape[0], matrix.indptr.dtype)
+        diagonal_positions(matrix.indices, matrix.indptr, positions)
+        return self.but(rows=(matrix.data, matrix.indices, matrix.indptr, positions))
+
+    def apply(self, r: Any) -> Any:
+        if self.rows is None:
+            return super().apply(r)
+        from resolvent.linear.kernels_relax import ssor_apply
+
+        z = np.empty_like(r)
+        ssor_apply(*self.rows, float(self.omega), np.ascontiguousarray(r), z)
+        return z

@@ -99,15 +99,20 @@ class LinearSystem(Problem):
                 ValueError, "b", given=f"{b.shape[0]} rows for a matrix of {operator.n} rows",
                 needed=f"shape ({operator.n},) or ({operator.n}, k)", advice="Check the order.",
             )  # fmt: skip
+        # The matrix decides: its kind is the answer's kind, and a JAX matrix sets the precision.
+        if operator.engine == "host" and not isinstance(b, np.ndarray) and not is_traced(b):
+            b = np.asarray(b)
         dtype = operator.dtype
         if b.dtype != dtype and operator.engine == "traced":
-            b = b.astype(dtype)  # a JAX matrix sets the precision, as everywhere in JAX
+            b = b.astype(dtype)
         elif b.dtype != dtype:
             wide = np.result_type(dtype, b.dtype)
             b = b.astype(wide)
             operator = _as_dtype(operator, wide)
-        if operator.engine == "traced" and isinstance(b, np.ndarray) and not isinstance(
-            operator, MatrixFree | Diagonals
+        if (
+            operator.engine == "traced"
+            and isinstance(b, np.ndarray)
+            and not isinstance(operator, MatrixFree | Diagonals)
         ):
             b = jnp.asarray(b)  # the matrix is a JAX value: so is the answer
         if smallest is not None:
@@ -138,21 +143,22 @@ class LinearSystem(Problem):
         """Zero."""
         return np.zeros_like(self.b) if isinstance(self.b, np.ndarray) else jnp.zeros_like(self.b)
 
-    def admit(self, x0: Any) -> Any:
-        """The user's guess, and zero where b is zero: there the answer is known."""
-        x0 = real_array("x0", x0)
+    def admit(self, x0: Any, name: str = "x0") -> Any:
+        """The user's point; a first guess becomes zero where b is, for there that is the answer."""
+        x0 = real_array(name, x0)
         if x0.shape != self.b.shape:
             refuse(
-                ValueError, "x0", given=f"shape {x0.shape}", needed=f"shape {self.b.shape}",
-                advice="Give the first guess the shape of b.",
+                ValueError, name, given=f"shape {x0.shape}", needed=f"shape {self.b.shape}",
+                advice="Give it the shape of b.",
             )  # fmt: skip
-        finite("x0", x0)
+        finite(name, x0)
+        guess = name == "x0"
         if isinstance(self.b, np.ndarray):
-            if not self.b.any():
+            if guess and not self.b.any():
                 return np.zeros_like(self.b)
             return np.array(x0, self.b.dtype)
         x0 = jnp.asarray(x0, self.b.dtype)
-        return jnp.where((self.b != 0).any(axis=0), x0, 0)
+        return jnp.where((self.b != 0).any(axis=0), x0, 0) if guess else x0
 
     def scale(self, x: Any) -> Any:
         """||b||, or 1 for several right-hand sides, whose measure is relative."""
@@ -275,8 +281,10 @@ class LinearSystem(Problem):
         """What is missing for a method that needs `need`."""
         operator = self.operator
         if need == "entries":
-            return None if isinstance(operator, SparseMatrix | DenseMatrix) else (
-                "the entries of A are not known"
+            return (
+                None
+                if isinstance(operator, SparseMatrix | DenseMatrix)
+                else ("the entries of A are not known")
             )
         if need == "diagonal":
             if isinstance(operator, MatrixFree):
@@ -336,7 +344,8 @@ class LinearSystem(Problem):
 
     def column(self, j: int) -> "LinearSystem":
         """The system of one right-hand side."""
-        return self.but(b=self.b[:, j])
+        b = self.b[:, j]
+        return self.but(b=np.ascontiguousarray(b) if isinstance(b, np.ndarray) else b)
 
     def fingerprint(self, aspect: str) -> Any:
         """`size`, `operator` (its entries), `rhs`, or `data` (all of it)."""
