@@ -289,21 +289,20 @@ class LinearSystem(Problem):
         if need == "diagonal":
             if isinstance(operator, MatrixFree):
                 return "the diagonal of A is not known"
-            diagonal = operator.diagonal()
-            if is_traced(diagonal) or diagonal.all():
+            diagonal = known_diagonal(operator)
+            if diagonal is None or diagonal.all():
                 return None
-            where = int(np.flatnonzero(np.asarray(diagonal) == 0)[0])
+            where = int(np.flatnonzero(diagonal == 0)[0])
             return f"A has a zero on its diagonal, the first in row {where}"
         if need == "symmetric":
             return self._not_symmetric()
         if need == "positive_definite":
             if self.positive_definite is False:
                 return "A is declared not positive definite"
-            if isinstance(operator, SparseMatrix | DenseMatrix) and not is_traced(self.operator):
-                diagonal = np.asarray(operator.diagonal())
-                if not diagonal.min() > 0:
-                    where = int(np.argmin(diagonal))
-                    return f"A is not positive definite: A[{where}, {where}] = {diagonal[where]:g}"
+            diagonal = known_diagonal(operator)
+            if diagonal is not None and not diagonal.min() > 0:
+                where = int(np.argmin(diagonal))
+                return f"A is not positive definite: A[{where}, {where}] = {diagonal[where]:g}"
         return None
 
     def _not_symmetric(self) -> str | None:
@@ -387,6 +386,19 @@ def relative_columns(residual: Any, b: Any) -> Any:
         return ratios
     top, bottom = jax.vmap(norm, 1)(residual), jax.vmap(norm, 1)(b)
     return jnp.where(top == 0, 0.0, top / jnp.where(bottom > 0, bottom, 0.0))
+
+
+def known_diagonal(operator: Operator) -> Any:
+    """The diagonal as a NumPy array where its entries are concrete, else None."""
+    if isinstance(operator, SparseMatrix):
+        return operator.diagonal()
+    if isinstance(operator, DenseMatrix) and not is_traced(operator.matrix):
+        # Inside a transformation even a concrete JAX array's diagonal would be traced.
+        return np.asarray(operator.matrix).diagonal()
+    if isinstance(operator, Diagonals) and not is_traced(operator.values):
+        values = np.asarray(operator.values)
+        return values[operator.offsets.index(0)] if 0 in operator.offsets else values[0] * 0
+    return None
 
 
 def symmetric_rows(matrix: Any) -> bool:

@@ -1,0 +1,110 @@
+"""Small dense algebra of deflated restarting: harmonic Ritz vectors and orthonormal images.
+
+Everything here is of the order of the cycle, not of the system, except `orthonormalize`; the
+small matrices are float64 whatever the precision of the vectors.
+"""
+
+import numpy as np
+import scipy.linalg
+
+
+def orthonormalize(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Orthonormal rows T @ rows, and T; dependent rows are dropped.
+
+    Two passes of Cholesky QR, because the images of a recycled space are nearly orthonormal
+    already; pivoted QR where they are not.
+    """
+    transform = np.eye(len(rows))
+    current = rows
+    for _ in range(2):
+        gram = (current @ current.T).astype(np.float64)
+        try:
+            factor = scipy.linalg.cholesky(gram, lower=True)
+        except (np.linalg.LinAlgError, ValueError):
+            return _orthonormalize_pivoted(rows)
+        diagonal = np.diag(factor)
+        # Below this the first pass has lost too many digits for the second to repair.
+        if not diagonal.min() > 100.0 * np.finfo(rows.dtype).eps ** 0.5 * diagonal.max():
+            return _orthonormalize_pivoted(rows)
+        inverse = scipy.linalg.solve_triangular(factor, np.eye(len(rows)), lower=True)
+        transform = inverse @ transform
+        current = inverse.astype(rows.dtype) @ current
+    return current, transform.astype(rows.dtype)
+
+
+def _orthonormalize_pivoted(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    nothing = rows[:0], np.zeros((0, len(rows)), rows.dtype)
+    if not np.all(np.isfinite(rows)):
+        return nothing
+    columns, triangle, order = scipy.linalg.qr(rows.T, mode="economic", pivoting=True)
+    diagonal = np.abs(np.diag(triangle))
+    if not diagonal[0] > 0.0:
+        return nothing
+    count = int(np.sum(diagonal > _drop(rows.dtype) * diagonal[0]))
+    inverse = scipy.linalg.solve_triangular(triangle[:count, :count], np.eye(count))
+    transform = np.zeros((count, len(rows)), rows.dtype)
+    transform[:, order[:count]] = inverse.T
+    return np.ascontiguousarray(columns[:, :count].T), transform
+
+
+def _drop(dtype) -> float:
+    return max(1e-10, 10.0 * float(np.finfo(dtype).eps))
+
+
+def smallest(
+    projected: np.ndarray, overlap: np.ndarray, count: int, most: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Combinations of [U Z] and of [C V] that give the next U and C.
+
+    Solves G^T G z = theta G^T S z for the `count` smallest |theta|, with G = `projected` and
+    S = `overlap`: with G = Q R it is the standard problem (R^-1 Q^T S) z = z / theta, of which
+    the largest eigenvalues are wanted. A conjugate pair is kept as its real and imaginary part;
+    where the last place splits a pair, `count + 1` vectors are kept if `most` allows, else
+    `count - 1`.
+
+    Returns:
+        (P R^-1)^T and Q^T of [Q, R] = qr(G P), or None where G is singular to working precision
+        or an eigenproblem failed.
+    """
+    columns = projected.shape[1]
+    orthogonal, triangle = np.linalg.qr(projected)
+    diagonal = np.abs(np.diag(triangle))
+    if not diagonal.min() > 1e-14 * diagonal.max():
+        return None
+    try:
+        reduced = scipy.linalg.solve_triangular(triangle, orthogonal.T @ overlap)
+        pairs = np.linalg.eig(reduced)
+    except (np.linalg.LinAlgError, ValueError):
+        return None
+    values, vectors = np.asarray(pairs[0], complex), np.asarray(pairs[1], complex)
+    chosen = _choose(values, min(count, columns), min(most, columns))
+    if not chosen:
+        return None
+    parts: list[np.ndarray] = []
+    for index in chosen:
+        parts.append(np.real(vectors[:, index]))
+        if np.imag(values[index]) > 0.0:
+            parts.append(np.imag(vectors[:, index]))
+    selected, spread, _ = scipy.linalg.qr(np.stack(parts, 1), mode="economic", pivoting=True)
+    spread = np.abs(np.diag(spread))
+    selected = selected[:, spread > 1e-10 * spread[0]]
+    outer, factor = np.linalg.qr(projected @ selected)
+    inner = scipy.linalg.solve_triangular(factor, selected.T, trans="T")
+    return inner, np.ascontiguousarray(outer.T)
+
+
+def _choose(values: np.ndarray, count: int, most: int) -> list[int]:
+    """Indices, one for a conjugate pair, of the largest |values| that fill the places."""
+    chosen: list[int] = []
+    filled = 0
+    for index in np.argsort(-np.abs(values), kind="stable"):
+        if filled >= count:
+            break
+        if np.imag(values[index]) < 0.0:
+            continue
+        width = 2 if np.imag(values[index]) > 0.0 else 1
+        if filled + width > most:
+            break
+        chosen.append(int(index))
+        filled += width
+    return chosen

@@ -1,0 +1,197 @@
+"""Compiled kernels of the Arnoldi process: orthogonalization and Givens updates."""
+
+import math
+
+import numba
+import numpy as np
+
+# Reassociation lets LLVM vectorize the dot products. NaN and infinity keep their meaning,
+# because a residual that is not finite must stay visible to the caller.
+_FAST = {"reassoc", "contract", "nsz"}
+
+# A block of this many entries of every basis vector stays in the second-level cache between
+# the subtraction and the second projection, so the basis is streamed twice, not three times.
+_BLOCK = 1024
+
+
+@numba.njit(cache=True, fastmath=_FAST)
+def _dot(left, right):
+    total = left.dtype.type(0.0)
+    for p in range(left.shape[0]):
+        total += left[p] * right[p]
+    return total
+
+
+@numba.njit(cache=True, fastmath=_FAST)
+def _subtract(row, factor, vector):
+    for p in range(row.shape[0]):
+        vector[p] -= factor * row[p]
+
+
+@numba.njit(cache=True, fastmath=_FAST)
+def _subtract_four(row0, row1, row2, row3, factors, vector):
+    # Four rows a sweep: the vector is loaded and stored once for four multiply-adds.
+    factor0, factor1, factor2, factor3 = factors[0], factors[1], factors[2], factors[3]
+    for p in range(vector.shape[0]):
+        vector[p] -= (
+            factor0 * row0[p] + factor1 * row1[p] + factor2 * row2[p] + factor3 * row3[p]
+        )
+
+
+@numba.njit(cache=True, fastmath=_FAST)
+def _dot_four(row0, row1, row2, row3, vector, sums):
+    zero = vector.dtype.type(0.0)
+    total0, total1, total2, total3 = zero, zero, zero, zero
+    for p in range(vector.shape[0]):
+        value = vector[p]
+        total0 += row0[p] * value
+        total1 += row1[p] * value
+        total2 += row2[p] * value
+        total3 += row3[p] * value
+    sums[0] += total0
+    sums[1] += total1
+    sums[2] += total2
+    sums[3] += total3
+
+
+# The row views are cut from `basis` itself: a slice of a two-dimensional slice would lose the
+# unit stride that vector loads need.
+@numba.njit(cache=True, fastmath=_FAST)
+def _dot_rows(basis, count, start, stop, piece, sums):
+    whole = count - count % 4
+    for i in range(0, whole, 4):
+        _dot_four(
+            basis[i, start:stop], basis[i + 1, start:stop], basis[i + 2, start:stop],
+            basis[i + 3, start:stop], piece, sums[i : i + 4],
+        )
+    for i in range(whole, count):
+        sums[i] += _dot(basis[i, start:stop], piece)
+
+
+@numba.njit(cache=True, fastmath=_FAST)
+def _subtract_rows(basis, count, start, stop, factors, piece):
+    whole = count - count % 4
+    for i in range(0, whole, 4):
+        _subtract_four(
+            basis[i, start:stop], basis[i + 1, start:stop], basis[i + 2, start:stop],
+            basis[i + 3, start:stop], factors[i : i + 4], piece,
+        )
+    for i in range(whole, count):
+        _subtract(basis[i, start:stop], factors[i], piece)
+
+
+@numba.njit(cache=True, fastmath=_FAST)
+def _project(basis, count, vector, coefficients):
+    length = vector.shape[0]
+    for i in range(count):
+        coefficients[i] = 0.0
+    for start in range(0, length, 4 * _BLOCK):
+        stop = min(start + 4 * _BLOCK, length)
+        _dot_rows(basis, count, start, stop, vector[start:stop], coefficients)
+
+
+@numba.njit(cache=True, fastmath=_FAST)
+def _subtract_and_project(basis, count, vector, coefficients, leftovers):
+    """Subtract the projection, project what is left again, and return its squared norm."""
+    length = vector.shape[0]
+    squares = 0.0
+    for i in range(count):
+        leftovers[i] = 0.0
+    for start in range(0, length, _BLOCK):
+        stop = min(start + _BLOCK, length)
+        piece = vector[start:stop]
+        _subtract_rows(basis, count, start, stop, coefficients, piece)
+        _dot_rows(basis, count, start, stop, piece, leftovers)
+        squares += _dot(piece, piece)
+    return squares
+
+
+@numba.njit(cache=True)
+def orthogonalize(basis, count, vector, coefficients, leftovers, tolerance):
+    """Make `vector` orthogonal to the first `count` rows of `basis`; return its norm.
+
+    Classical Gram-Schmidt. The second projection is always computed (it comes with the
+    subtraction of the first, from cache) and measures how orthogonal the result is; it is
+    subtracted where it exceeds `tolerance` relative to the norm.
+    """
+    _project(basis, count, vector, coefficients)
+    norm = math.sqrt(_subtract_and_project(basis, count, vector, coefficients, leftovers))
+    for _ in range(2):
+        defect = 0.0
+        for i in range(count):
+            defect += leftovers[i] * leftovers[i]
+        if not math.sqrt(defect) > tolerance * norm:
+            break
+        for i in range(count):
+            coefficients[i] += leftovers[i]
+        swap = leftovers.copy()
+        norm = math.sqrt(_subtract_and_project(basis, count, vector, swap, leftovers))
+    return norm
+
+
+@numba.njit(cache=True)
+def arnoldi_step(
+    basis, recycled, position, vector, projections, triangle, rotations, reduced, leftovers,
+    tolerance, breakdown,
+):
+    """One Arnoldi step with its Givens update; return (residual estimate, broke down).
+
+    `basis` holds the recycled C in its first `recycled` rows and V after them; row `position`
+    of `projections` receives the coefficients of the new vector against both, then its norm.
+    """
+    count = recycled + position + 1
+    column = projections[position]
+    scale = 0.0
+    for p in range(vector.shape[0]):
+        scale += vector[p] * vector[p]
+    scale = math.sqrt(scale)
+    norm = orthogonalize(basis, count, vector, column, leftovers, tolerance)
+    broken = not norm > breakdown * scale
+    if broken:
+        norm = 0.0 * norm
+    column[count] = norm
+    # Rows are reused by later cycles, whose columns may start elsewhere.
+    column[count + 1 :] = 0.0
+    if not broken:
+        inverse = 1.0 / norm
+        target = basis[count]
+        for p in range(vector.shape[0]):
+            target[p] = vector[p] * inverse
+    row = triangle[position]
+    for i in range(position + 1):
+        row[i] = column[recycled + i]
+    for i in range(position):
+        cosine, sine = rotations[i, 0], rotations[i, 1]
+        upper = cosine * row[i] + sine * row[i + 1]
+        row[i + 1] = cosine * row[i + 1] - sine * row[i]
+        row[i] = upper
+    radius = math.hypot(row[position], norm)
+    if radius == 0.0:
+        # A zero column: the operator is singular on the space; this direction carries nothing.
+        rotations[position, 0], rotations[position, 1] = 1.0, 0.0
+    else:
+        rotations[position, 0] = row[position] / radius
+        rotations[position, 1] = norm / radius
+    row[position] = radius
+    tail = reduced[position]
+    reduced[position] = rotations[position, 0] * tail
+    reduced[position + 1] = -rotations[position, 1] * tail
+    return abs(reduced[position + 1]), broken
+
+
+@numba.njit(cache=True)
+def back_substitute(triangle, count, reduced, solution):
+    """Solve R y = g where row j of `triangle` is column j of R; zero pivots give zero."""
+    largest = 0.0
+    for j in range(count):
+        largest = max(largest, abs(triangle[j, j]))
+    floor = largest * np.finfo(solution.dtype).eps
+    for j in range(count):
+        solution[j] = reduced[j]
+    for j in range(count - 1, -1, -1):
+        if abs(triangle[j, j]) > floor:
+            solution[j] /= triangle[j, j]
+        else:
+            solution[j] = 0.0
+        for i in range(j):
+            solution[i] -= triangle[j, i] * solution[j]

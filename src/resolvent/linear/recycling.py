@@ -1,0 +1,458 @@
+"""Cycles of restarted GMRES(m) and of GCRO-DR(m, k), with a recycled space between systems.
+
+The functions work on a `CycleState` whose arrays are allocated once per solve and then
+overwritten: a state that was passed in is consumed. Vectors are kept as contiguous rows (the
+column-major layout of the usual n x m basis), in the coordinates of x: `directions` holds U and
+Z = M^-1 V with A U = C and A Z = [C V] G, so the preconditioner may change from step to step
+and from system to system, the k products of a set-up need no preconditioner solve, and the
+approximate null space stays one of A. `shadows` holds M U, which only steers the choice of the
+next recycled space, never the answer.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from . import harmonic
+
+Apply = Callable[[np.ndarray], np.ndarray]
+
+RUNNING, BREAKDOWN, STALLED, NONFINITE = 0, 1, 2, 3
+_BLOCK = 2048
+
+
+class RecycledSpace(NamedTuple):
+    """What one system hands to the next: U, its images C = A U, and M U (rows; k x n).
+
+    `shadows` has no rows where no preconditioner was used (then M U is U).
+    """
+
+    directions: np.ndarray
+    images: np.ndarray
+    shadows: np.ndarray
+
+
+class CycleState(NamedTuple):
+    """The resumable state of a solve; see the module's text for the meaning of the rows."""
+
+    x: np.ndarray
+    residual: np.ndarray
+    basis: np.ndarray  # C, then V: (cycle + 1, n)
+    directions: np.ndarray  # U, then Z where there is a preconditioner: (cycle or k + 1, n)
+    shadows: np.ndarray  # M U: (k + 1, n), or (0, n) without a preconditioner
+    projections: np.ndarray  # row j: coefficients of A z_j on C, V and v_{j+1}
+    triangle: np.ndarray  # row j: column j of the rotated Hessenberg matrix
+    rotations: np.ndarray
+    reduced: np.ndarray  # the rotated right-hand side of the least-squares problem
+    limit: int  # k
+    recycled: int  # columns of U and C in use
+    position: int  # Arnoldi steps done in the cycle
+    is_open: bool  # x and residual do not contain the cycle's steps yet
+    is_aligned: bool  # C^T residual = 0 holds
+    is_broken: bool  # the last step found an invariant subspace
+    norm: float  # running residual norm
+    cycle_norm: float  # residual norm at the start of the cycle
+    stalled_cycles: int
+    steps: int
+    products: int
+    preconditions: int
+    code: int
+
+
+def allocate(
+    x: np.ndarray, residual: np.ndarray, cycle: int, recycle: int, preconditioned: bool
+) -> CycleState:
+    """Allocate the buffers of one solve from a start and its residual.
+
+    Args:
+        x: start, shape (n,); copied.
+        residual: b - A x, shape (n,), float32 or float64; copied.
+        cycle: m, products in a cycle plus recycled vectors; cut to n.
+        recycle: k, vectors kept over a restart; 0 gives GMRES(m).
+        preconditioned: whether `advance` will be given a preconditioner.
+
+    Returns:
+        A state before its first cycle, with no products counted.
+
+    Raises:
+        ValueError: if the sizes do not satisfy 0 <= recycle < cycle.
+    """
+    if not 0 <= recycle < cycle:
+        raise ValueError(f"recycle must be in 0..cycle - 1, not {recycle} with cycle {cycle}.")
+    size, dtype = residual.shape[0], residual.dtype
+    cycle = min(cycle, size)
+    recycle = min(recycle, max(cycle - 2, 0))
+    kept = recycle + 1 if recycle else 0
+    norm = float(np.linalg.norm(residual))
+    return CycleState(
+        x=np.array(x, dtype=dtype),
+        residual=np.array(residual),
+        basis=np.zeros((cycle + 1, size), dtype),
+        directions=np.zeros((cycle if preconditioned else kept, size), dtype),
+        shadows=np.zeros((kept if preconditioned else 0, size), dtype),
+        projections=np.zeros((cycle, cycle + 1), dtype),
+        triangle=np.zeros((cycle, cycle + 1), dtype),
+        rotations=np.zeros((cycle, 2), dtype),
+        reduced=np.zeros(cycle + 1, dtype),
+        limit=recycle,
+        recycled=0,
+        position=0,
+        is_open=False,
+        is_aligned=True,
+        is_broken=False,
+        norm=norm,
+        cycle_norm=norm,
+        stalled_cycles=0,
+        steps=0,
+        products=0,
+        preconditions=0,
+        code=RUNNING if np.isfinite(norm) else NONFINITE,
+    )
+
+
+def begin(
+    x: np.ndarray,
+    b: np.ndarray,
+    op: Apply,
+    *,
+    cycle: int,
+    recycle: int = 0,
+    preconditioned: bool = False,
+    space: RecycledSpace | None = None,
+    op_rows: Apply | None = None,
+) -> CycleState:
+    """Start a solve of A x = b, with the space recycled from an earlier system if given.
+
+    The new images are [Q, R] = qr(A U), C = Q, U := U R^-1, then x and the residual are
+    corrected so that the residual is orthogonal to C. Where A is unchanged since the space was
+    made, one product with a random combination of U shows it and the k products are saved.
+
+    Args:
+        x: start, shape (n,). A product is spent on it unless it is zero.
+        b: right-hand side, shape (n,), float32 or float64.
+        op: v -> A v on vectors of shape (n,).
+        cycle: m.
+        recycle: k < m; 0 gives GMRES(m).
+        preconditioned: whether `advance` will be given a preconditioner.
+        space: from `remember`; of the same n, else ValueError.
+        op_rows: (k, n) rows -> their images as rows, where a block product is cheaper.
+
+    Returns:
+        The state before the first cycle; `norm` is the residual norm after the correction.
+
+    Raises:
+        ValueError: sizes that do not fit.
+
+    Cost: k + 1 products and about 3 k^2 n multiplications; 1 product and 2 k n where A is
+    unchanged.
+
+    Convergence: the correction never raises the residual norm, whatever the space was.
+
+    Example:
+        ```python
+        import numpy as np
+        from resolvent.linear import recycling
+
+        A = np.diag(np.arange(1.0, 101.0))
+        state = recycling.begin(np.zeros(100), np.ones(100), A.dot, cycle=20, recycle=8)
+        state, trace = recycling.advance(state, A.dot, None, steps=200, target=1e-8)
+        x = recycling.iterate(state)
+        space, state = recycling.remember(state)
+        ```
+
+    Reference: Parks, de Sturler, Mackey, Johnson, Maiti (2006), Recycling Krylov subspaces for
+    sequences of linear systems. Wang et al. (2024), arXiv 2401.09516.
+    """
+    size = b.shape[0]
+    cold = not np.any(x)
+    residual = b if cold else b - op(x)
+    state = allocate(x, residual, cycle, recycle, preconditioned)
+    state = state._replace(products=0 if cold else 1)
+    if space is None or state.limit == 0 or len(space.directions) == 0:
+        return state
+    if space.directions.shape[1] != size:
+        raise ValueError(
+            f"The recycled space belongs to systems of size {space.directions.shape[1]}, "
+            f"not {size}."
+        )
+    state = _adopt(state, space, op, op_rows)
+    return _align(state) if state.recycled else state
+
+
+def _adopt(
+    state: CycleState, space: RecycledSpace, op: Apply, op_rows: Apply | None
+) -> CycleState:
+    dtype = state.residual.dtype
+    count = min(len(space.directions), len(state.basis) - 2, state.limit + 1)
+    directions = space.directions[:count].astype(dtype)
+    shadows = space.shadows[:count] if len(space.shadows) else space.directions[:count]
+    shadows = shadows.astype(dtype)
+    products = state.products
+    images = space.images[:count].astype(dtype)
+    weights = np.random.default_rng(0).standard_normal(count).astype(dtype)
+    expected = weights @ images
+    difference = np.linalg.norm(op(weights @ directions) - expected)
+    products += 1
+    tolerance = np.finfo(dtype).eps ** (2 / 3) * np.linalg.norm(weights)
+    if not difference <= tolerance:
+        if op_rows is None:
+            images = np.stack([op(row) for row in directions])
+        else:
+            images = np.ascontiguousarray(op_rows(directions))
+        products += count
+        images, transform = harmonic.orthonormalize(images)
+        directions, shadows = transform @ directions, transform @ shadows
+        count = len(images)
+    if not (np.all(np.isfinite(images)) and np.all(np.isfinite(directions))):
+        count = 0
+    state.basis[:count] = images[:count]
+    state.directions[:count] = directions[:count]
+    if len(state.shadows):
+        state.shadows[:count] = shadows[:count]
+    return state._replace(recycled=count, products=products)
+
+
+def _align(state: CycleState) -> CycleState:
+    images = state.basis[: state.recycled]
+    along = images @ state.residual
+    state.x[:] += along @ state.directions[: state.recycled]
+    state.residual[:] -= along @ images
+    norm = float(np.linalg.norm(state.residual))
+    return state._replace(norm=norm, cycle_norm=norm, is_aligned=True)
+
+
+def refresh(state: CycleState, b: np.ndarray, op: Apply) -> CycleState:
+    """Close the running cycle and recompute the residual from the data (one product)."""
+    state = _close(state)
+    state.residual[:] = b - op(state.x)
+    norm = float(np.linalg.norm(state.residual))
+    return state._replace(
+        norm=norm, is_aligned=state.recycled == 0, products=state.products + 1, code=RUNNING
+    )
+
+
+def advance(
+    state: CycleState,
+    op: Apply,
+    precondition: Apply | None,
+    *,
+    steps: int,
+    target: float,
+    stall: float = 1e-3,
+    patience: int = 1,
+) -> tuple[CycleState, np.ndarray]:
+    """Take up to `steps` Arnoldi steps, over as many cycles as that needs.
+
+    The inner least-squares residual is the true one because the residual and the steps are kept
+    orthogonal to C, so the loop ends inside a cycle as soon as it is at most `target`.
+
+    Args:
+        state: from `begin` or an earlier call; consumed.
+        op: v -> A v.
+        precondition: v -> M^-1 v, the same or another at every step, or None.
+        steps: most Arnoldi steps to take.
+        target: absolute residual norm.
+        stall: a full cycle must lower the residual norm by more than this, relative.
+        patience: cycles in a row below `stall` that give code STALLED.
+
+    Returns:
+        The state and the running residual norm after each step, shape (steps done,).
+        `state.code` is RUNNING also when the target is reached: read `state.norm`.
+
+    Raises:
+        ValueError: if a preconditioner is given to a state without room for it, or is missing.
+
+    Cost: a step is one product, one preconditioner solve and two sweeps over the C and V rows
+    so far (a third where the measured orthogonality asks for it); a restart about 6 m k n
+    multiplications and an eigenproblem of order m.
+
+    Convergence: the residual norm never rises. GMRES(m) and GCRO-DR(m, k) converge for every m
+    where the symmetric part of A M^-1 is definite; otherwise they may stall.
+    """
+    if (precondition is not None) != _stores_z(state):
+        raise ValueError("The state was allocated for the other choice of `preconditioned`.")
+    trace: list[float] = []
+    while len(trace) < steps and state.code == RUNNING and not state.norm <= target:
+        if not state.is_open:
+            state = _open(state)
+        state = _run_cycle(state, op, precondition, steps - len(trace), target, trace)
+        length = len(state.basis) - 1 - state.recycled
+        if state.position == length or state.norm <= target or state.is_broken:
+            state = _close(state, stall, patience)
+            trace[-1] = state.norm
+    return state, np.array(trace)
+
+
+def _open(state: CycleState) -> CycleState:
+    state = _renew(state)
+    if not state.is_aligned:
+        state = _align(state)
+    np.divide(state.residual, state.norm, out=state.basis[state.recycled])
+    state.reduced[0] = state.norm
+    return state._replace(position=0, is_open=True, is_broken=False, cycle_norm=state.norm)
+
+
+def _run_cycle(
+    state: CycleState,
+    op: Apply,
+    precondition: Apply | None,
+    steps: int,
+    target: float,
+    trace: list[float],
+) -> CycleState:
+    from .kernels_arnoldi import arnoldi_step
+
+    recycled, position, norm = state.recycled, state.position, state.norm
+    basis, directions = state.basis, state.directions
+    epsilon = float(np.finfo(basis.dtype).eps)
+    tolerance = 10.0 * epsilon * np.sqrt(basis.shape[1])
+    leftovers = np.empty(len(basis), basis.dtype)
+    first, broken = position, False
+    last = min(position + steps, len(basis) - 1 - recycled)
+    while position < last and not broken and not norm <= target:
+        vector = basis[recycled + position]
+        if precondition is not None:
+            direction = directions[recycled + position]
+            direction[:] = precondition(vector)
+            vector = direction
+        image = np.array(op(vector), dtype=basis.dtype)
+        norm, broken = arnoldi_step(
+            basis, recycled, position, image, state.projections, state.triangle,
+            state.rotations, state.reduced, leftovers, tolerance, 10.0 * epsilon,
+        )
+        position += 1
+        trace.append(norm)
+        if not np.isfinite(norm):
+            broken = True
+    done = position - first
+    return state._replace(
+        position=position,
+        norm=norm,
+        is_broken=broken,
+        steps=state.steps + done,
+        products=state.products + done,
+        preconditions=state.preconditions + (done if precondition is not None else 0),
+    )
+
+
+def _krylov_directions(state: CycleState) -> np.ndarray:
+    rows = slice(state.recycled, state.recycled + state.position)
+    return state.directions[rows] if _stores_z(state) else state.basis[rows]
+
+
+def _stores_z(state: CycleState) -> bool:
+    return len(state.directions) == len(state.basis) - 1
+
+
+def _correction(state: CycleState) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients of the correction on Z and, negated, on U."""
+    from .kernels_arnoldi import back_substitute
+
+    steps, recycled = state.position, state.recycled
+    weights = np.empty(steps, state.basis.dtype)
+    back_substitute(state.triangle, steps, state.reduced, weights)
+    return weights, weights @ state.projections[:steps, :recycled]
+
+
+def iterate(state: CycleState) -> np.ndarray:
+    """The iterate after the last step, without ending the cycle."""
+    if not state.is_open or state.position == 0:
+        return state.x.copy()
+    weights, coupled = _correction(state)
+    correction = weights @ _krylov_directions(state)
+    if state.recycled:
+        correction -= coupled @ state.directions[: state.recycled]
+    return state.x + correction
+
+
+def _close(state: CycleState, stall: float = 0.0, patience: int = 1) -> CycleState:
+    if not state.is_open:
+        return state
+    steps, recycled = state.position, state.recycled
+    if steps and np.isfinite(state.norm):
+        weights, _ = _correction(state)
+        state.x[:] = iterate(state)
+        images = steps if state.is_broken else steps + 1
+        change = weights @ state.projections[:steps, recycled : recycled + images]
+        change *= -1.0
+        change[0] += state.cycle_norm
+        state.residual[:] = change @ state.basis[recycled : recycled + images]
+    norm = float(np.linalg.norm(state.residual)) if np.isfinite(state.norm) else state.norm
+    lowered = norm <= (1.0 - stall) * state.cycle_norm
+    full = steps == len(state.basis) - 1 - recycled
+    stalled = 0 if lowered or not full else state.stalled_cycles + 1
+    code = RUNNING
+    if not np.isfinite(norm):
+        code = NONFINITE
+    elif state.is_broken and not lowered:
+        code = BREAKDOWN
+    elif stalled >= patience and stall > 0.0:
+        code = STALLED
+    return state._replace(is_open=False, norm=norm, stalled_cycles=stalled, code=code)
+
+
+def _renew(state: CycleState) -> CycleState:
+    """Replace U and C by the harmonic Ritz vectors of the closed cycle."""
+    steps, recycled = state.position, state.recycled
+    if state.limit == 0 or steps == 0 or not np.isfinite(state.norm):
+        return state._replace(position=0)
+    columns = recycled + steps
+    rows = columns if state.is_broken else columns + 1
+    basis = state.basis[:rows]
+    shadows = state.shadows if len(state.shadows) else state.directions
+    shadows = shadows[:recycled]
+    scale = np.ones(recycled)
+    overlap = np.zeros((rows, columns))
+    if recycled:
+        scale = 1.0 / np.linalg.norm(shadows, axis=1).astype(np.float64)
+        overlap[:, :recycled] = (basis @ shadows.T) * scale
+    overlap[recycled:columns, recycled:] = np.eye(steps)
+    projected = np.zeros((rows, columns))
+    projected[:recycled, :recycled] = np.diag(scale)
+    projected[:, recycled:] = state.projections[:steps, :rows].T
+    found = harmonic.smallest(projected, overlap, state.limit, state.limit + 1)
+    if found is None:
+        return state._replace(position=0)
+    inner, outer = found
+    inner[:, :recycled] *= scale
+    inner, outer = inner.astype(basis.dtype), outer.astype(basis.dtype)
+    count = len(inner)
+    krylov = _krylov_directions(state)
+    # In blocks of unknowns: the products stay in cache and no long temporaries are allocated.
+    for start in range(0, basis.shape[1], _BLOCK):
+        part = np.s_[start : start + _BLOCK]
+        renewed = inner[:, recycled:] @ krylov[:, part]
+        if recycled:
+            renewed += inner[:, :recycled] @ state.directions[:recycled, part]
+        if len(state.shadows):
+            shadowed = inner[:, recycled:] @ state.basis[recycled:columns, part]
+            if recycled:
+                shadowed += inner[:, :recycled] @ shadows[:, part]
+            state.shadows[:count, part] = shadowed
+        images = outer @ basis[:, part]
+        state.directions[:count, part] = renewed
+        state.basis[:count, part] = images
+    return state._replace(recycled=count, position=0)
+
+
+def remember(state: CycleState) -> tuple[RecycledSpace, CycleState]:
+    """Close the cycle, bring the recycled space up to date, and copy it out.
+
+    Cost: as a restart of `advance`; no products.
+    """
+    state = _renew(_close(state))
+    count = state.recycled
+    space = RecycledSpace(
+        state.directions[:count].copy(), state.basis[:count].copy(), state.shadows[:count].copy()
+    )
+    return space, state
+
+
+def sparse_rows(matrix) -> Apply:
+    """Images of many rows in one sparse product, for `begin(..., op_rows=...)`."""
+
+    def images(rows: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray((matrix @ np.ascontiguousarray(rows.T)).T)
+
+    return images
