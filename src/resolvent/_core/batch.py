@@ -14,7 +14,7 @@ from resolvent._core.precision import needs_double, scope
 from resolvent._core.problem import Problem
 from resolvent._core.randomness import fold, jax_key
 from resolvent._core.solution import Solution
-from resolvent._core.solve import _check_pair, _on_host
+from resolvent._core.solve import _check_pair
 
 
 def solve_batch(
@@ -126,7 +126,7 @@ def solve_batch(
             static, tuple(axes), stacked, rtol, atol, max_steps
         )
         x = problems[0].restore(x)
-        certificate = _on_host(certificate)
+        certificate = certificate.as_numbers()
         reason, done, calls = jax.device_get((reason, done, calls))
     return Solution(
         x=x, certificate=certificate, reason_code=reason, steps=done, calls=calls,

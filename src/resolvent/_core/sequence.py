@@ -47,7 +47,7 @@ def solve_sequence(
         warm_start: how to make first guesses from the last solutions (`Previous`, `Extrapolated`,
             a family's own); None starts each solve cold.
         memory: memory to begin with.
-        order: solve in this order (`resolvent.linear.similarity_order` makes one); the solutions
+        order: solve in this order (`resolvent.linear.sort_greedy` makes one); the solutions
             come in this order too.
         key: randomness; problem `i` uses the key folded with `i`.
         checkpoint: a folder that every finished solution is written to; a later run with the same
@@ -100,7 +100,7 @@ def solve_sequence(
         if sorted(places) != list(range(len(problems))):
             refuse(
                 ValueError, "order", given=f"{len(places)} indices for {len(problems)} problems",
-                needed="each index once", advice="Use resolvent.linear.similarity_order.",
+                needed="each index once", advice="Use resolvent.linear.sort_greedy.",
             )  # fmt: skip
         numbered: Iterable[tuple[int, Any]] = ((i, problems[i]) for i in places)
         total: int | None = len(places)

@@ -94,6 +94,16 @@ class Certificate:
             target = np.maximum(rtol * np.asarray(self.scale), atol)
         return dataclasses.replace(self, target=target)
 
+    def as_numbers(self) -> "Certificate":
+        """The same certificate with its scalars as Python floats and arrays as NumPy's."""
+        value, scale, target, details = jax.device_get(
+            (self.value, self.scale, self.target, self.details)
+        )
+        return dataclasses.replace(
+            self, value=_number(value), scale=_number(scale), target=_number(target),
+            details={name: _number(detail) for name, detail in details.items()},
+        )  # fmt: skip
+
     @property
     def holds(self) -> Any:
         """Whether `value <= target`, entry by entry; NaN and infinity never, kind `none` never."""
@@ -263,6 +273,10 @@ class Solution:
             for name, text in self._lines()
         )
         return f"<table>{rows}</table>"
+
+
+def _number(value: Any) -> Any:
+    return float(value) if np.ndim(value) == 0 else value
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,5 @@
 """The front door: solve one problem, certify any answer."""
 
-import dataclasses
 import os
 import time
 from collections.abc import Callable
@@ -140,7 +139,7 @@ def certify(
     rtol, atol = nonnegative("rtol", rtol), nonnegative("atol", atol)
     with scope(needs_double(problem)), np.errstate(all="ignore"):
         certificate = problem.certify(problem.admit(x, "x"), witness)
-        return _on_host(certificate.against(rtol, atol))
+        return certificate.against(rtol, atol).as_numbers()
 
 
 def _check_options(key: Any, memory: Any, adjoint: Any, callback: Any) -> None:
@@ -220,7 +219,9 @@ def _solve_eager(
         max_steps = count("max_steps", max_steps)
     prepared = problem.prepare(engine)
     bound = method.bind(prepared)
-    start = prepared.start(key) if x0 is None else prepared.admit(x0)
+    start = None if x0 is None else prepared.admit(x0)
+    if start is None and engine == "host":
+        start = prepared.start(key)
     notes: list[str] = []
     kept = _NOTHING
     if memory is not None and len(memory):
@@ -301,30 +302,12 @@ def _judged(
     certificate = outcome.certificate
     if prepared is not problem:
         certificate = problem.certify(x, outcome.witness).against(rtol, atol)
-    else:
-        certificate = _on_host(certificate)
     if certificate.holds:
         return certificate, Reason.target
     if outcome.reason is Reason.target:
         # The engine's form of the data and the user's differ in the last digits.
         return certificate, Reason.stalled
     return certificate, outcome.reason
-
-
-def _on_host(certificate: Certificate) -> Certificate:
-    if not isinstance(certificate.value, jax.Array):
-        return certificate
-    value, scale, target, details = jax.device_get(
-        (certificate.value, certificate.scale, certificate.target, certificate.details)
-    )
-    return dataclasses.replace(
-        certificate, value=_scalar(value), scale=_scalar(scale), target=_scalar(target),
-        details={name: _scalar(detail) for name, detail in details.items()},
-    )  # fmt: skip
-
-
-def _scalar(value: Any) -> Any:
-    return float(value) if np.ndim(value) == 0 else value
 
 
 def _sum(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:

@@ -89,10 +89,12 @@ def _view(problem: Any, method: Any, state: Any) -> Any:
 @partial(jax.jit, static_argnums=0)
 def _launch(static: _Static, dynamic: list[Any], rtol: Any, atol: Any, steps: Any) -> Any:
     problem, method, x0, memory, key, given = join(static, dynamic)
+    x0 = problem.start(key) if x0 is None else x0
     target = _norm_target(problem.scale(x0), rtol, atol)
     state = method.init(problem, x0, memory, key) if given is None else given
     state, report = _chunk(problem, method, state, target, steps, True)
-    return state, (target, *report), _view(problem, method, state)
+    x, witness, certificate, calls = _view(problem, method, state)
+    return state, x, witness, (target, report, certificate, calls)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -102,7 +104,8 @@ def _proceed(
     problem, method = join(static, dynamic)
     state = jax.lax.cond(refresh, partial(method.refresh, problem), lambda s: s, state)
     state, report = _chunk(problem, method, state, goal, steps, True)
-    return state, report, _view(problem, method, state)
+    x, witness, certificate, calls = _view(problem, method, state)
+    return state, x, witness, (goal, report, certificate, calls)
 
 
 def compilations() -> int:
@@ -116,7 +119,6 @@ class TracedStepper:
     def __init__(self, problem: Any, method: Any):
         self.problem, self.method = problem, method
         self.state: Any = None
-        self._view: Any = None
 
     def first(
         self, x0: Any, memory: Memory, key: Any, rtol: float, atol: float, steps: int, state: Any
@@ -124,21 +126,25 @@ class TracedStepper:
         """Make the state (or take a saved one) and run the first chunk, in one program."""
         key = jax_key(key) if self.method.random else None
         static, dynamic = split((self.problem, self.method, x0, memory, key, state))
-        self.state, report, self._view = _launch(static, dynamic, rtol, atol, steps)
-        target, done, measure, status, best, trace = jax.device_get(report)
-        self._target = float(target)
-        return self._chunk(steps, done, measure, status, best, trace)
+        out = _launch(static, dynamic, rtol, atol, steps)
+        return self._chunk(steps, *out, first=True)
 
     def next(self, steps: int, tighten: float, refresh: bool) -> Chunk:
         """Run up to `steps` more, towards `tighten` times the target."""
         static, dynamic = split((self.problem, self.method))
-        goal = tighten * self._target
-        self.state, report, self._view = _proceed(static, dynamic, self.state, goal, steps, refresh)
-        return self._chunk(steps, *jax.device_get(report))
+        out = _proceed(static, dynamic, self.state, tighten * self._target, steps, refresh)
+        return self._chunk(steps, *out, first=False)
 
     def _chunk(
-        self, steps: int, done: Any, measure: Any, status: Any, best: Any, trace: Any
+        self, steps: int, state: Any, x: Any, witness: Any, facts: Any, first: bool
     ) -> Chunk:
+        # One transfer for all the small things that Python looks at.
+        target, report, certificate, calls = jax.device_get(facts)
+        done, measure, status, best, trace = report
+        if first:
+            self._target = float(target)
+        self.state, self._point = state, (x, witness)
+        self._certificate, self._calls = certificate.as_numbers(), calls
         done = int(done)
         stride = max(1, -(-steps // _SLOTS))
         slots = -(-done // stride)
@@ -149,15 +155,15 @@ class TracedStepper:
 
     def judge(self) -> Any:
         """The problem's own view of the present point."""
-        return self._view[2]
+        return self._certificate
 
     def point(self) -> tuple[Any, Any]:
         """The present point and its witness."""
-        return self._view[0], self._view[1]
+        return self._point
 
     def calls(self) -> dict[str, int]:
         """Oracle calls so far."""
-        return {name: int(count) for name, count in self._view[3].items()}
+        return {name: int(count) for name, count in self._calls.items()}
 
     def remember(self) -> Any:
         """Memory entries of the method."""

@@ -8,7 +8,7 @@ from resolvent._core.host import run_steps
 from resolvent._core.memory import Memory
 from resolvent._core.solution import Reason
 from resolvent.linear.krylov import PreconditionedMethod, namespace
-from resolvent.linear.operators import SparseMatrix
+from resolvent.linear.operators import DenseMatrix, SparseMatrix
 from resolvent.linear.preconditioners import (
     JacobiPreconditioner,
     Preconditioner,
@@ -82,7 +82,7 @@ class CG(PreconditionedMethod):
 
     def init(self, problem: LinearSystem, x0: Any, memory: Memory, key: Any) -> Any:
         M = self.preconditioner
-        if isinstance(problem.operator, SparseMatrix) and (
+        if _has_kernel(problem.operator, x0) and (
             M is None or isinstance(M, JacobiPreconditioner | SSORPreconditioner)
         ):
             return self._kernel_start(problem, x0.copy(), 0)
@@ -134,7 +134,8 @@ class CG(PreconditionedMethod):
         from resolvent.linear import kernels_krylov as kernels
 
         half = half_storage(problem.operator.matrix)  # pyright: ignore[reportAttributeAccessIssue]
-        r = problem.residual(x)
+        cold = products == 0 and not x.any()
+        r = problem.b.copy() if cold else problem.residual(x)
         scalars = np.zeros(4)
         M = self.preconditioner
         if isinstance(M, SSORPreconditioner):
@@ -146,7 +147,7 @@ class CG(PreconditionedMethod):
                 kernels.cg_start(r, work[0], scalars)
             else:
                 kernels.cg_jacobi_start(M.inverse, r, work[0], scalars)  # pyright: ignore[reportAttributeAccessIssue]
-        return KernelState(x, r, work, scalars, half, 0, products + 1)
+        return KernelState(x, r, work, scalars, half, 0, products + (not cold))
 
     def measure(self, problem: LinearSystem, state: Any) -> Any:
         return state.scalars[1] if isinstance(state, KernelState) else state.norm
@@ -171,11 +172,25 @@ class CG(PreconditionedMethod):
         return {"matvec": products, "precondition": products}
 
 
+_SMALL = 512  # unknowns up to which a dense matrix runs in the kernel for sparse rows
+
+
+def _has_kernel(operator: Any, x: Any) -> bool:
+    if isinstance(operator, DenseMatrix):
+        return isinstance(x, np.ndarray) and operator.n <= _SMALL
+    return isinstance(operator, SparseMatrix)
+
+
 def half_storage(matrix: Any) -> tuple[Any, Any, Any, Any]:
     """Strictly lower triangle (data, indices, indptr) and diagonal of a symmetric CSR matrix."""
     from resolvent.linear import kernels
 
     n = matrix.shape[0]
+    if isinstance(matrix, np.ndarray):
+        below = np.tri(n, k=-1, dtype=bool)
+        indices = np.nonzero(below)[1]
+        indptr = np.arange(n + 1) * np.arange(-1, n) // 2
+        return matrix[below], indices, indptr, matrix.diagonal().copy()
     indptr = np.empty(n + 1, matrix.indptr.dtype)
     count = kernels.split_count(matrix.indices, matrix.indptr, indptr)
     data = np.empty(count, matrix.dtype)

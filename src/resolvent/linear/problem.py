@@ -313,6 +313,10 @@ class LinearSystem(Problem):
             return None
         said = " although declared so" if self.symmetric else ""
         if isinstance(operator, DenseMatrix):
+            if operator.n > _LOOKED_AT and isinstance(operator.matrix, jax.Array):
+                # Where the matrix lies on a device, the check stays there.
+                if float(_asymmetry(operator.matrix)) <= 100 * np.finfo(operator.dtype).eps:
+                    return None
             matrix = np.asarray(operator.matrix)
             gap = np.abs(matrix - matrix.T)
             size = np.abs(matrix).max()
@@ -386,6 +390,14 @@ def relative_columns(residual: Any, b: Any) -> Any:
         return ratios
     top, bottom = jax.vmap(norm, 1)(residual), jax.vmap(norm, 1)(b)
     return jnp.where(top == 0, 0.0, top / jnp.where(bottom > 0, bottom, 0.0))
+
+
+_LOOKED_AT = 256  # unknowns up to which a JAX matrix is checked on the host
+
+
+@jax.jit
+def _asymmetry(matrix: Any) -> Any:
+    return jnp.abs(matrix - matrix.T).max() / jnp.abs(matrix).max()
 
 
 def known_diagonal(operator: Operator) -> Any:

@@ -1,0 +1,106 @@
+"""Resolvent's methods, through the same front door that its users take."""
+
+from benchopt import BaseSolver
+from benchopt.utils import safe_import_context
+
+with safe_import_context() as import_ctx:
+    import numpy as np
+
+    import resolvent as rs
+
+
+class Solver(BaseSolver):
+    name = "resolvent"
+    parameters = {
+        "method": [
+            "cg", "cg-jacobi", "cg-ssor", "cg-multigrid", "gmres", "gcro-dr", "gcro-dr-fresh",
+            "sweep", "sweep-kernel", "host", "traced",
+        ]
+    }  # fmt: skip
+    requirements = ["pip::resolvent"]
+    sweeps = 50
+    _tasks = {
+        "solve": ("cg", "cg-jacobi", "cg-ssor", "cg-multigrid"),
+        "sweep": ("sweep", "sweep-kernel"),
+        "recycle": ("gmres", "gcro-dr", "gcro-dr-fresh", "cg"),
+        "overhead": ("host", "traced"),
+        "march": (),
+    }
+
+    def set_objective(self, task, count, system, rtol, preconditioner):
+        self.task, self.count, self.system, self.rtol = task, count, system, rtol
+        self.preconditioner = preconditioner
+
+    def skip(self, task, count, system, rtol, preconditioner):
+        if self.method not in self._tasks[task]:
+            return True, "another task"
+        return False, None
+
+    def warm_up(self):
+        count, self.count = self.count, min(self.count, 2)
+        self.run(None)
+        self.count = count
+
+    def _preconditioner(self):
+        linear = rs.linear
+        return {
+            "jacobi": linear.JacobiPreconditioner, "ssor": linear.SSORPreconditioner,
+            "multigrid": getattr(linear, "AlgebraicMultigrid", None),
+        }  # fmt: skip
+
+    def run(self, _):
+        if self.task == "recycle":
+            self.xs = [sol.x for sol in self._recycled()]
+        elif self.task == "overhead":
+            self._repeated()
+        elif self.task == "sweep":
+            self._swept()
+        else:
+            A, b, _ = self.system(0, None)
+            kind = self.method.partition("-")[2]
+            M = self._preconditioner()[kind]() if kind else None
+            problem = rs.LinearSystem(A, b)
+            sol = rs.solve(problem, rs.linear.CG(preconditioner=M), rtol=self.rtol, throw=False)
+            self.xs = [sol.x]
+
+    def _recycled(self):
+        kind = self.preconditioner
+        M = None if kind == "none" else self._preconditioner()[kind]()
+        method = {
+            "gmres": rs.linear.GMRES(preconditioner=M),
+            "gcro-dr": rs.linear.GCRODR(preconditioner=M),
+            "gcro-dr-fresh": rs.linear.GCRODR(preconditioner=M),
+            "cg": rs.linear.CG(preconditioner=M),
+        }[self.method]
+        problems = (rs.LinearSystem(*self.system(t, None)[:2]) for t in range(self.count))
+        if self.method == "gcro-dr-fresh":
+            return [rs.solve(p, method, rtol=self.rtol, throw=False) for p in problems]
+        return list(rs.solve_sequence(problems, method, rtol=self.rtol, progress=False))
+
+    def _repeated(self):
+        A, b, _ = self.system(0, None)
+        problem = rs.LinearSystem(A, b)
+        if self.method == "traced":
+            problem = rs.LinearSystem(A, b, storage="diagonals")
+        method = rs.linear.CG()
+        self.xs = [rs.solve(problem, method, rtol=self.rtol).x for _ in range(self.count)]
+
+    def _swept(self):
+        A, b, _ = self.system(0, None)
+        if self.method == "sweep":
+            sol = rs.solve(
+                rs.LinearSystem(A, b), rs.linear.GaussSeidel(), max_steps=self.sweeps, throw=False
+            )
+            self.xs = [sol.x]
+            return
+        from resolvent.linear import kernels, kernels_relax
+
+        positions = np.empty(A.shape[0], A.indptr.dtype)
+        kernels.diagonal_positions(A.indices, A.indptr, positions)
+        x = np.zeros_like(b)
+        for _ in range(self.sweeps):
+            kernels_relax.sor_sweep(A.data, A.indices, A.indptr, positions, 1.0, x, b)
+        self.xs = [x]
+
+    def get_result(self):
+        return {"xs": self.xs}
