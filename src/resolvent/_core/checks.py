@@ -131,7 +131,12 @@ def between(name: str, value: float, low: float, high: float, why: str) -> None:
     """A parameter of an open interval; `why` says what fails outside it."""
     if isinstance(value, jax.core.Tracer):
         return
-    if not low < value < high:
+    if np.ndim(value) or not isinstance(value, int | float | np.number | np.ndarray | jax.Array):
+        refuse(
+            TypeError, name, given=f"{type(value).__name__} {value!r}", needed="a real number",
+            advice="Pass a Python float.",
+        )  # fmt: skip
+    if np.iscomplexobj(value) or not low < value < high:
         refuse(
             ValueError, name, given=f"{value}", needed=f"{low} < {name} < {high}", advice=why,
         )  # fmt: skip

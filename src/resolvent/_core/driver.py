@@ -192,6 +192,11 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
     x, witness = stepper.point()
     if reason is not Reason.target:
         certificate = stepper.judge().against(limits.rtol, limits.atol)
+        if kept is None and not math.isfinite(_worst_ratio(certificate)):
+            # What was given at the start is known to be better than nothing.
+            start = stepper.problem.start(key) if x0 is None else x0
+            known = stepper.problem.certify(start).as_numbers()
+            kept = (start, None, known.against(limits.rtol, limits.atol))
         if kept is not None and not _worst_ratio(certificate) <= _worst_ratio(kept[2]):
             x, witness, certificate = kept
     history.name = certificate.name

@@ -149,9 +149,9 @@ def _encode(value: Any, arrays: list[np.ndarray], place: str) -> Any:
         return {type(value).__name__: encoded}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {
-            name: _encode(getattr(value, name), arrays, f"{place}.{name}")
-            for name in type(value).__dataclass_fields__
-            if hasattr(value, name)
+            field.name: _encode(getattr(value, field.name), arrays, f"{place}.{field.name}")
+            for field in dataclasses.fields(value)
+            if hasattr(value, field.name)
         }
         return {"module": _class_name(type(value), place), "fields": fields}
     refuse(
@@ -222,7 +222,7 @@ def _decode(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
     if "module" in tree:
         cls = _find_class(tree["module"])
         module = object.__new__(cls)
-        known = set(cls.__dataclass_fields__)  # pyright: ignore[reportAttributeAccessIssue]
+        known = {field.name for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
         if set(tree["fields"]) - known:
             refuse(
                 DamagedFile, tree["module"],
@@ -243,6 +243,11 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str]):
+        if not isinstance(path, str | os.PathLike):
+            refuse(
+                TypeError, "checkpoint", given=f"a {type(path).__name__}", needed="a path",
+                advice="Pass a file name.",
+            )  # fmt: skip
         self.path = Path(path)
         self.previous = self.path.with_name(self.path.name + ".previous")
 

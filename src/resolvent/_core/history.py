@@ -19,8 +19,10 @@ class History:
         self.name = name
         self.target: float | None = None
         self._pieces: list[tuple[Any, Any, float, float, float, float]] = []
-        self._points: np.ndarray = np.empty((0, 4))
+        self._points: np.ndarray = np.empty((0, 5))  # place, step, measure, calls, seconds
+        self._last: np.ndarray = np.empty((0, 5))
         self._stride = 1
+        self._seen = 0
         self._waiting = 0
 
     def add(
@@ -39,28 +41,32 @@ class History:
     def _settle(self) -> None:
         rows = [self._points]
         for steps, measures, calls_0, calls_1, seconds_0, seconds_1 in self._pieces:
-            if len(steps) == 0:
+            points = len(steps)
+            if points == 0:
                 continue
-            part = np.ones(1) if len(steps) == 1 else np.arange(1, len(steps) + 1) / len(steps)
-            row = np.empty((len(steps), 4))
-            row[:, 0], row[:, 1] = steps, measures
-            row[:, 2] = calls_0 + part * (calls_1 - calls_0)
-            row[:, 3] = seconds_0 + part * (seconds_1 - seconds_0)
-            rows.append(row)
+            part = np.arange(1, points + 1) / points
+            row = np.empty((points, 5))
+            row[:, 0] = self._seen + np.arange(points)
+            row[:, 1], row[:, 2] = steps, measures
+            row[:, 3] = calls_0 + part * (calls_1 - calls_0)
+            row[:, 4] = seconds_0 + part * (seconds_1 - seconds_0)
+            self._seen += points
+            self._last = row[-1:]
+            rows.append(row[row[:, 0] % self._stride == 0])
         self._pieces, self._waiting = [], 0
-        points = np.concatenate(rows)
-        while len(points) > _KEEP:
-            # The last point is the result: it survives every thinning.
-            keep = np.zeros(len(points), bool)
-            keep[::2] = True
-            keep[-1] = True
-            points = points[keep]
-        self._points = points
+        self._points = np.concatenate(rows)
+        while len(self._points) > _KEEP:
+            # One stride for the whole run: the beginning is kept as densely as the end.
+            self._stride *= 2
+            self._points = self._points[self._points[:, 0] % self._stride == 0]
 
     def _column(self, index: int) -> np.ndarray:
         if self._pieces:
             self._settle()
-        return self._points[:, index]
+        points = self._points
+        if len(self._last) and (len(points) == 0 or points[-1, 0] != self._last[0, 0]):
+            points = np.concatenate([points, self._last])
+        return points[:, index + 1]
 
     @property
     def steps(self) -> Float[np.ndarray, " points"]:

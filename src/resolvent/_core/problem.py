@@ -74,6 +74,9 @@ class Problem(Value):
 
     def restore(self, x: Any) -> Any:
         """A point in the kind of array that the user's data have."""
+        data = [leaf for leaf in jax.tree_util.tree_leaves(self) if hasattr(leaf, "shape")]
+        if data and not any(isinstance(leaf, jax.Array) for leaf in data):
+            return jax.tree_util.tree_map(np.array, x)
         return x
 
     def lacks(self, need: str) -> str | None:

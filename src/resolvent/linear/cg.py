@@ -31,12 +31,12 @@ class KernelState(NamedTuple):
     """State of the host kernels; `half` is the lower triangle and diagonal of A."""
 
     x: Any
-    r: Any
     work: tuple[Any, ...]
     scalars: Any
     half: tuple[Any, ...]
     status: int
     products: int
+    applied: int
 
 
 class CG(PreconditionedMethod):
@@ -85,7 +85,7 @@ class CG(PreconditionedMethod):
         if _has_kernel(problem.operator, x0) and (
             M is None or isinstance(M, JacobiPreconditioner | SSORPreconditioner)
         ):
-            return self._kernel_start(problem, x0.copy(), 0)
+            return self._kernel_start(problem, x0.copy(), 0, 0)
         r = problem.residual(x0)
         return self._begin(x0, r, 1, namespace(r))
 
@@ -116,7 +116,7 @@ class CG(PreconditionedMethod):
         from resolvent.linear import kernels_krylov as kernels
 
         trace = np.empty(steps)
-        vectors = (state.x, state.r, *state.work, state.scalars, steps, target, trace)
+        vectors = (state.x, *state.work, state.scalars, steps, target, trace)
         M = self.preconditioner
         if M is None:
             done, code = kernels.cg_symmetric(*state.half, *vectors)
@@ -128,9 +128,12 @@ class CG(PreconditionedMethod):
         status = kernel_status(code)
         # A direction that failed was tried: its product counts.
         products = state.products + done + (status == Reason.breakdown.code)
-        return state._replace(status=status, products=products), trace[:done]
+        applied = state.applied + done
+        return state._replace(status=status, products=products, applied=applied), trace[:done]
 
-    def _kernel_start(self, problem: LinearSystem, x: Any, products: int) -> KernelState:
+    def _kernel_start(
+        self, problem: LinearSystem, x: Any, products: int, applied: int
+    ) -> KernelState:
         from resolvent.linear import kernels_krylov as kernels
 
         half = half_storage(problem.operator.matrix)  # pyright: ignore[reportAttributeAccessIssue]
@@ -139,15 +142,19 @@ class CG(PreconditionedMethod):
         scalars = np.zeros(4)
         M = self.preconditioner
         if isinstance(M, SSORPreconditioner):
-            work: tuple[Any, ...] = tuple(np.zeros_like(r) for _ in range(5))
-            kernels.ssor_cg_start(*half, float(M.omega), r, *work[:3], scalars)
+            omega = float(M.omega)
+            scaled = np.empty_like(half[0])
+            kernels.ssor_scale(*half, omega, scaled)
+            half = (scaled, *half[1:])
+            work: tuple[Any, ...] = tuple(np.empty((7, len(r)), r.dtype))
+            kernels.ssor_cg_start(*half, omega, x, r, *work[:4], scalars)
         else:
-            work = (np.empty_like(r), np.empty_like(r))
+            work = (r, np.empty_like(r), np.empty_like(r))
             if M is None:
-                kernels.cg_start(r, work[0], scalars)
+                kernels.cg_start(r, work[1], scalars)
             else:
-                kernels.cg_jacobi_start(M.inverse, r, work[0], scalars)  # pyright: ignore[reportAttributeAccessIssue]
-        return KernelState(x, r, work, scalars, half, 0, products + (not cold))
+                kernels.cg_jacobi_start(M.inverse, r, work[1], scalars)  # pyright: ignore[reportAttributeAccessIssue]
+        return KernelState(x, work, scalars, half, 0, products + (not cold), applied + 1)
 
     def measure(self, problem: LinearSystem, state: Any) -> Any:
         return state.scalars[1] if isinstance(state, KernelState) else state.norm
@@ -160,16 +167,19 @@ class CG(PreconditionedMethod):
 
     def refresh(self, problem: LinearSystem, state: Any) -> Any:
         if isinstance(state, KernelState):
-            return self._kernel_start(problem, state.x, state.products)
+            return self._kernel_start(problem, state.x, state.products, state.applied)
         r = problem.residual(state.x)
         # Products and steps differ by the ones that residuals cost.
         return self._begin(state.x, r, state.steps + 1, namespace(r))
 
     def calls(self, problem: LinearSystem, state: Any) -> dict[str, Any]:
-        products = state.products if isinstance(state, KernelState) else state.steps
+        if isinstance(state, KernelState):
+            products, applied = state.products, state.applied
+        else:
+            products = applied = state.steps
         if self.preconditioner is None:
             return {"matvec": products}
-        return {"matvec": products, "precondition": products}
+        return {"matvec": products, "precondition": applied}
 
 
 _SMALL = 512  # unknowns up to which a dense matrix runs in the kernel for sparse rows
