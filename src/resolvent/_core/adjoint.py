@@ -73,6 +73,8 @@ def attach(problem: Any, x: Any, certified: Any, rule: Implicit) -> Any:
     @solution.defjvp
     def _(primals: Any, tangents: Any) -> Any:
         arrays, x, trust = primals
+        # Through the rule itself, so that derivatives of any order see how x moves.
+        x = solution(arrays, x, trust)
         _, drift = jax.jvp(lambda a: eqx.combine(a, rest).residual(x), (arrays,), (tangents[0],))
         _, slope = jax.linearize(lambda y: eqx.combine(arrays, rest).residual(y), x)
         # Both directions of differentiation pass through a solve that reports its failure as NaN.

@@ -14,7 +14,7 @@ from resolvent._core.precision import needs_double, scope
 from resolvent._core.problem import Problem
 from resolvent._core.randomness import fold, jax_key
 from resolvent._core.solution import Solution
-from resolvent._core.solve import _check_pair
+from resolvent._core.solve import check_options, check_pair, check_problem
 
 
 def solve_batch(
@@ -58,7 +58,10 @@ def solve_batch(
         ```
     """
     began = time.perf_counter()
-    problems = list(problems)
+    problems = [problems] if isinstance(problems, Problem) else list(problems)
+    for problem in problems:
+        check_problem(problem)
+    check_options(key, None, None, None)
     if not problems:
         refuse(
             ValueError, "problems", given="an empty list", needed="at least one problem",
@@ -66,7 +69,7 @@ def solve_batch(
         )  # fmt: skip
     method = problems[0].default_method() if method is None else method
     for problem in problems:
-        _check_pair(problem, method)
+        check_pair(problem, method)
     method = problems[0].adapt(method)
     if "traced" not in method.runs_on():
         refuse(
@@ -78,6 +81,11 @@ def solve_batch(
     with scope(needs_double(problems)):
         prepared = [problem.prepare("traced") for problem in problems]
         size = len(prepared)
+        if x0 is not None and len(x0) != size:
+            refuse(
+                ValueError, "x0", given=f"{len(x0)} first guesses for {size} problems",
+                needed="one a problem", advice="Give x0 a leading batch axis.",
+            )  # fmt: skip
         starts = (
             [problem.start(None) for problem in prepared]
             if x0 is None

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from resolvent._core.checks import refuse
 from resolvent._core.files import Checkpoint
 from resolvent._core.history import History
 from resolvent._core.progress import Progress
@@ -227,12 +228,12 @@ def _resume(hooks: Hooks) -> tuple[int, Any, float, list[str]]:
     notes = [] if complaint is None else [f"newest checkpoint unusable, previous used: {complaint}"]
     if found is None:
         return 0, None, 0.0, notes
-    if found["mark"] != hooks.mark:
-        from resolvent._core.checks import refuse
-
+    fields = {"mark", "steps", "seconds", "state"}
+    written_for = found["mark"] if isinstance(found, dict) and set(found) == fields else "no solve"
+    if written_for != hooks.mark:
         refuse(
             ValueError, "checkpoint",
-            given=f"{hooks.checkpoint.path}, written for {found['mark']}",
+            given=f"{hooks.checkpoint.path}, written for {written_for}",
             needed=f"one written for {hooks.mark}",
             advice="Give another path, or delete the file to start afresh.",
         )  # fmt: skip

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,27 @@ def load(path: str | os.PathLike[str]) -> Any:
             needed="the file as it was written",
             advice="It was cut short or altered; use the previous one or start again.",
         )  # fmt: skip
-    with np.load(io.BytesIO(body), allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    tree = json.loads(arrays.pop("tree").tobytes().decode())
-    return _decode(tree, arrays)
+    try:
+        with np.load(io.BytesIO(body), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        tree = json.loads(arrays.pop("tree").tobytes().decode())
+        return _decode(tree, arrays)
+    except DamagedFile:
+        raise
+    except (
+        ArithmeticError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        OSError,
+        TypeError,
+        ValueError,
+        zipfile.BadZipFile,
+    ) as error:
+        refuse(
+            DamagedFile, str(path), given=f"a structure that cannot be read ({error})",
+            needed="a file as resolvent.save writes it", advice="Use another one.",
+        )  # fmt: skip
 
 
 def _encode(value: Any, arrays: list[np.ndarray], place: str) -> Any:

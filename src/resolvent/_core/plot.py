@@ -46,9 +46,14 @@ def plot_histories(
     from matplotlib.figure import Figure
 
     one_of("against", against, _LABELS)
-    solutions = list(solutions)
-    if labels is None:
-        labels = [solution.method for solution in solutions]
+    solutions = [solutions] if hasattr(solutions, "history") else list(solutions)
+    labels = [solution.method for solution in solutions] if labels is None else list(labels)
+    if not solutions or len(labels) != len(solutions):
+        refuse(
+            ValueError, "solutions, labels",
+            given=f"{len(solutions)} solutions and {len(labels)} labels",
+            needed="at least one solution and as many labels", advice="Check both lists.",
+        )  # fmt: skip
     if ax is None:
         # A bare Figure needs no display and leaves pyplot's global state alone, but an
         # interactive session expects its figure to be shown.

@@ -1,6 +1,7 @@
 """Related problems one after the other: memory threads through, finished work is never redone."""
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -13,10 +14,11 @@ from resolvent._core.checks import count, refuse
 from resolvent._core.files import DamagedFile, load, save
 from resolvent._core.memory import Memory, mark
 from resolvent._core.precision import needs_double, scope
+from resolvent._core.problem import Problem
 from resolvent._core.progress import Progress, wanted
 from resolvent._core.randomness import fold
 from resolvent._core.solution import Certificate, Solution
-from resolvent._core.solve import certify, solve
+from resolvent._core.solve import certify, check_options, solve
 from resolvent._core.warm import WarmStart
 
 
@@ -83,6 +85,24 @@ def solve_sequence(
             needed=f"arguments among {sorted(taken)}", advice="Check the spelling.",
         )  # fmt: skip
     count("pieces", pieces, least=1)
+    if isinstance(problems, Problem) or not isinstance(problems, Iterable):
+        refuse(
+            TypeError, "problems", given=f"a {type(problems).__name__}",
+            needed="problems one after the other, a list or a generator",
+            advice="Use resolvent.solve for a single problem.",
+        )  # fmt: skip
+    if warm_start is not None and not isinstance(warm_start, WarmStart):
+        refuse(
+            TypeError, "warm_start", given=f"{warm_start!r}", needed="a WarmStart or None",
+            advice="Write warm_start=resolvent.Previous().",
+        )  # fmt: skip
+    if executor is not None and not hasattr(executor, "submit"):
+        refuse(
+            TypeError, "executor", given=f"a {type(executor).__name__}",
+            needed="an executor with a submit method",
+            advice="Pass a concurrent.futures executor.",
+        )  # fmt: skip
+    check_options(key, memory, None, callback)
     if executor is None and pieces != 1:
         refuse(
             ValueError, "pieces", given=f"{pieces} without an executor",
@@ -95,6 +115,11 @@ def solve_sequence(
                 TypeError, "problems", given=f"a {type(problems).__name__}",
                 needed="a list when order or executor is given",
                 advice="Call list(problems), or leave the order to the stream.",
+            )  # fmt: skip
+        if order is not None and np.asarray(order).dtype.kind not in "iu" and len(order):
+            refuse(
+                TypeError, "order", given=f"numbers of dtype {np.asarray(order).dtype}",
+                needed="integers", advice="Use resolvent.linear.sort_greedy.",
             )  # fmt: skip
         places = list(range(len(problems))) if order is None else [int(i) for i in order]
         if sorted(places) != list(range(len(problems))):
@@ -248,7 +273,7 @@ def _on_executor(
     cuts = np.linspace(0, len(places), min(pieces, max(1, len(places))) + 1).astype(int)
     futures = [
         executor.submit(_piece, chain, [(i, problems[i]) for i in places[low:high]], memory)
-        for low, high in zip(cuts[:-1], cuts[1:], strict=True)
+        for low, high in itertools.pairwise(cuts)
     ]
     try:
         for future in futures:

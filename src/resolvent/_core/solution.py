@@ -86,7 +86,7 @@ class Certificate:
 
     def against(self, rtol: float, atol: float) -> "Certificate":
         """The same certificate with the target that these tolerances ask for."""
-        if isinstance(self.scale, jax.Array):
+        if any(isinstance(number, jax.Array) for number in (self.scale, rtol, atol)):
             target = jax.numpy.maximum(rtol * self.scale, atol)
         elif isinstance(self.scale, float):
             target = max(rtol * self.scale, atol)

@@ -2,6 +2,7 @@
 
 import os
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from resolvent._core.progress import Progress, wanted
 from resolvent._core.randomness import jax_key, words_of
 from resolvent._core.registry import methods_for
 from resolvent._core.solution import Certificate, NotConverged, Reason, Solution
+from resolvent._core.value import Value
 
 _FAILED = (Reason.breakdown, Reason.stalled, Reason.diverged)
 _IMPLICIT = Implicit()
@@ -85,21 +87,17 @@ def solve(
     """
     began = time.perf_counter()
     setting = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
-    if not isinstance(problem, Problem):
-        refuse(
-            TypeError, "problem", given=type(problem).__name__, needed="a Problem",
-            advice="Wrap the data, for example in resolvent.LinearSystem(A, b).",
-        )  # fmt: skip
+    check_problem(problem)
     if method is None:
         method = problem.default_method()
-    _check_pair(problem, method)
+    check_pair(problem, method)
     method = problem.adapt(method)
     if is_traced((problem, method, x0, memory, key, rtol, atol)):
         return _solve_pure(problem, method, x0, rtol, atol, max_steps, key, memory, adjoint)
     rtol, atol = nonnegative("rtol", rtol), nonnegative("atol", atol)
     if seconds is not None:
         seconds = nonnegative("seconds", seconds)
-    _check_options(key, memory, adjoint, callback)
+    check_options(key, memory, adjoint, callback)
     engine = problem.engine(method.runs_on())
     with scope(engine == "traced" and needs_double(problem)), np.errstate(all="ignore"):
         return _solve_eager(
@@ -134,6 +132,7 @@ def certify(
         assert rs.certify(rs.LinearSystem(A, b), np.array([1.0, 2.0])).holds
         ```
     """
+    check_problem(problem)
     if is_traced((problem, x, rtol, atol)):
         return problem.certify(x, witness).against(rtol, atol)
     rtol, atol = nonnegative("rtol", rtol), nonnegative("atol", atol)
@@ -142,7 +141,17 @@ def certify(
         return certificate.against(rtol, atol).as_numbers()
 
 
-def _check_options(key: Any, memory: Any, adjoint: Any, callback: Any) -> None:
+def check_problem(problem: Any) -> None:
+    """Refuse what is no problem at all."""
+    if not isinstance(problem, Problem):
+        refuse(
+            TypeError, "problem", given=type(problem).__name__, needed="a Problem",
+            advice="Wrap the data, for example in resolvent.LinearSystem(A, b).",
+        )  # fmt: skip
+
+
+def check_options(key: Any, memory: Any, adjoint: Any, callback: Any) -> None:
+    """Refuse arguments of a wrong type, which would fail late or be ignored."""
     if key is not None:
         words_of(key)
     if memory is not None and not isinstance(memory, Memory):
@@ -162,7 +171,8 @@ def _check_options(key: Any, memory: Any, adjoint: Any, callback: Any) -> None:
         )  # fmt: skip
 
 
-def _check_pair(problem: Problem, method: Any) -> None:
+def check_pair(problem: Any, method: Any) -> None:
+    """Refuse a method that does not solve this problem, in words that name those that do."""
     if not hasattr(method, "solves"):
         refuse(
             TypeError, "method", given=repr(method), needed="an instance of a Method",
@@ -230,17 +240,24 @@ def _solve_eager(
     hooks = Hooks(None if callback is None else _outside(callback, setting), bar)
     if checkpoint is not None:
         hooks.checkpoint = Checkpoint(checkpoint)
-        hooks.mark = [str(method), problem.describe(), problem.fingerprint("data")]
+        hooks.mark = [_signature(method), problem.describe(), problem.fingerprint("data")]
     limits = Limits(rtol, atol, max_steps, seconds)
     kind = TRACED if engine == "traced" else HOST
     stepper = kind(prepared, bound)
     try:
-        outcome = drive(stepper, start, kept, key, limits, hooks)
-        calls = stepper.calls()
-        if len(kept) and outcome.reason in _FAILED and method_uses(method, kept):
-            notes.append(
-                f"memory rejected: the solve with it ended '{outcome.reason}'; solved again cold"
-            )
+        calls: dict[str, int] = {}
+        try:
+            outcome = drive(stepper, start, kept, key, limits, hooks)
+            calls = stepper.calls()
+            failure = f"ended '{outcome.reason}'" if outcome.reason in _FAILED else None
+        except Exception as error:
+            # Garbage in memory may break a method anywhere; what is wrong with the problem itself
+            # shows again in the cold solve.
+            if not len(kept):
+                raise
+            outcome, failure = None, f"failed with {type(error).__name__}"
+        if outcome is None or (failure and len(kept)):
+            notes.append(f"memory rejected: the solve with it {failure}; solved again cold")
             kept = _NOTHING
             stepper = kind(prepared, bound)
             outcome = drive(stepper, start, kept, key, limits, hooks)
@@ -290,9 +307,19 @@ HOST = HostStepper
 TRACED = traced.TracedStepper
 
 
-def method_uses(method: Any, memory: Memory) -> bool:
-    """Whether any entry could have touched the solve."""
-    return len(memory) > 0
+def _signature(value: Any) -> Any:
+    """What a method is, in numbers and texts that are the same in another process."""
+    if isinstance(value, Value):
+        fields = {name: _signature(field) for name, field in vars(value).items()}
+        return {type(value).__qualname__: fields}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_signature(item) for item in value]
+    if isinstance(value, np.ndarray | jax.Array):
+        array = np.ascontiguousarray(np.asarray(value))
+        return [str(array.dtype), list(array.shape), zlib.crc32(array.data)]
+    return getattr(value, "__qualname__", type(value).__qualname__)
 
 
 def _judged(

@@ -183,7 +183,7 @@ def pure(
     atol: Any,
     max_steps: Any,
 ) -> Any:
-    """A whole solve as one traceable function: judge, refresh, go on, at most `_ROUNDS` times."""  # noqa: E501
+    """A whole solve as one traceable function: judge, refresh, go on, at most `_ROUNDS` times."""
     target = _norm_target(problem.scale(x0), rtol, atol)
     state = method.init(problem, x0, memory, key)
 

@@ -24,7 +24,7 @@ def _children(cls: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, static))
-class Value(abc.ABC):
+class Value(metaclass=abc.ABCMeta):
     """A frozen dataclass whose fields, less the static ones, are children of a JAX tree."""
 
     def __init_subclass__(cls, **options: Any):

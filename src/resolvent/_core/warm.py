@@ -28,13 +28,17 @@ class WarmStart(Value):
 
     def guess(self, problem: Any, memory: Memory) -> Any:
         """The proposal, if the problem measures it to be no worse than its own start."""
-        solutions = memory.get("solutions")
+        remembered = memory.get("solutions")
+        if not isinstance(remembered, tuple | list):
+            return None
+        start = problem.start(None)
+        solutions = [x for x in remembered if _alike(x, start)]
         if not solutions:
             return None
-        proposal = self.propose(problem, list(solutions))
+        proposal = self.propose(problem, solutions)
         if proposal is None:
             return None
-        cold = float(np.max(np.asarray(problem.certify(problem.start(None)).value)))
+        cold = float(np.max(np.asarray(problem.certify(start).value)))
         warm = float(np.max(np.asarray(problem.certify(proposal).value)))
         return proposal if warm <= cold else None
 
@@ -42,6 +46,15 @@ class WarmStart(Value):
         """The memory entry that holds the last solutions."""
         before = tuple(memory.get("solutions") or ())
         return {"solutions": Entry((*before, x)[-self.depth() :], depends=("size",))}
+
+
+def _alike(x: Any, start: Any) -> bool:
+    """Whether a remembered point has the structure, shapes and kind of numbers of a start."""
+    given, wanted = jax.tree_util.tree_flatten(x), jax.tree_util.tree_flatten(start)
+    return given[1] == wanted[1] and all(
+        np.shape(leaf) == np.shape(like) and np.result_type(leaf).kind == "f"
+        for leaf, like in zip(given[0], wanted[0], strict=True)
+    )
 
 
 class Previous(WarmStart):

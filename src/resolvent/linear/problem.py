@@ -103,7 +103,9 @@ class LinearSystem(Problem):
         if operator.engine == "host" and not isinstance(b, np.ndarray) and not is_traced(b):
             b = np.asarray(b)
         dtype = operator.dtype
-        if b.dtype != dtype and operator.engine == "traced":
+        if b.dtype != dtype and is_traced(b):
+            operator = _as_dtype(operator, b.dtype)
+        elif b.dtype != dtype and operator.engine == "traced":
             b = b.astype(dtype)
         elif b.dtype != dtype:
             wide = np.result_type(dtype, b.dtype)
@@ -313,10 +315,10 @@ class LinearSystem(Problem):
             return None
         said = " although declared so" if self.symmetric else ""
         if isinstance(operator, DenseMatrix):
-            if operator.n > _LOOKED_AT and isinstance(operator.matrix, jax.Array):
-                # Where the matrix lies on a device, the check stays there.
-                if float(_asymmetry(operator.matrix)) <= 100 * np.finfo(operator.dtype).eps:
-                    return None
+            large = operator.n > _LOOKED_AT and isinstance(operator.matrix, jax.Array)
+            # Where a large matrix lies on a device, the check stays there.
+            if large and float(_asymmetry(operator.matrix)) <= 100 * np.finfo(operator.dtype).eps:
+                return None
             matrix = np.asarray(operator.matrix)
             gap = np.abs(matrix - matrix.T)
             size = np.abs(matrix).max()
