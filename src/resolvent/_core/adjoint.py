@@ -44,7 +44,7 @@ class Implicit(Adjoint):
     """
 
     solver: Any = None
-    rtol: float = static(1e-8)
+    rtol: float = static(default=1e-8)
 
     def needs_bound(self) -> bool:
         return False

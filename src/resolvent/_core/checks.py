@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 
 def refuse(kind: type[Exception], name: str, *, given: str, needed: str, advice: str) -> NoReturn:
@@ -17,7 +18,7 @@ def refuse(kind: type[Exception], name: str, *, given: str, needed: str, advice:
 
 def is_traced(tree: Any) -> bool:
     """Whether any leaf of `tree` is an abstract value of a JAX transformation."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(tree))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(tree))
 
 
 def real_array(name: str, value: Any) -> Any:
@@ -77,7 +78,7 @@ def real_dtype(name: str, dtype: Any) -> None:
 
 def finite(name: str, array: Any) -> None:
     """Refuse NaN and infinity, naming the first place; traced arrays pass."""
-    if isinstance(array, jax.core.Tracer):
+    if isinstance(array, Tracer):
         return
     host = np.asarray(array)
     # One fused pass decides nearly always; overflow of the sum alone is no fault of the data.
@@ -129,7 +130,7 @@ def count(name: str, value: int, *, least: int = 0) -> int:
 
 def between(name: str, value: float, low: float, high: float, why: str) -> None:
     """A parameter of an open interval; `why` says what fails outside it."""
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return
     if np.ndim(value) or not isinstance(value, int | float | np.number | np.ndarray | jax.Array):
         refuse(

@@ -88,6 +88,7 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
         steps, saved_state, elapsed_before, note = _resume(hooks)
         notes += note
     reason = Reason.running
+    passed: Certificate | None = None
     last_claim = math.inf
     strikes = 0
     tighten = 1.0
@@ -121,7 +122,7 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
             if chunk.measure <= tighten * chunk.target:
                 certificate = stepper.judge().against(limits.rtol, limits.atol)
                 if certificate.holds:
-                    reason = Reason.target
+                    passed, reason = certificate, Reason.target
                     break
                 # The method believes what the data deny: recompute, ask for more, and give up
                 # when that no longer helps, because then the precision is exhausted.
@@ -191,8 +192,8 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
         if hooks.checkpoint is not None:
             _save(hooks, stepper, steps, time.perf_counter() - began + elapsed_before)
     x, witness = stepper.point()
+    certificate = stepper.judge().against(limits.rtol, limits.atol) if passed is None else passed
     if reason is not Reason.target:
-        certificate = stepper.judge().against(limits.rtol, limits.atol)
         if kept is None and not math.isfinite(_worst_ratio(certificate)):
             # What was given at the start is known to be better than nothing.
             start = stepper.problem.start(key) if x0 is None else x0

@@ -6,8 +6,10 @@ the arrays. Files are written beside their place and moved onto it, so that a re
 file or the new one, never half of one.
 """
 
+import contextlib
 import dataclasses
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -142,7 +144,7 @@ def _encode(value: Any, arrays: list[np.ndarray], place: str) -> Any:
     if isinstance(value, float):
         return {"float": value.hex()}
     if isinstance(value, np.ndarray | np.generic | jax.Array):
-        if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+        if isinstance(value, jax.Array) and jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key):
             return {"key": _encode(np.asarray(jax.random.key_data(value)), arrays, place)}
         array = np.asarray(value)
         if array.dtype.kind in "OV":
@@ -193,12 +195,9 @@ def _find_class(name: str) -> type:
     module_name, _, qualified = name.partition(":")
     if module_name not in sys.modules and module_name.split(".")[0] == "resolvent":
         # The library's own modules only define things; foreign code is never imported by a file.
-        import importlib
 
-        try:
+        with contextlib.suppress(ImportError):
             importlib.import_module(module_name)
-        except ImportError:
-            pass
     found: Any = sys.modules.get(module_name)
     for part in qualified.split("."):
         found = getattr(found, part, None)
@@ -240,7 +239,7 @@ def _decode(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
     if "module" in tree:
         cls = _find_class(tree["module"])
         module = object.__new__(cls)
-        known = {field.name for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+        known = {field.name for field in dataclasses.fields(cls)}
         if set(tree["fields"]) - known:
             refuse(
                 DamagedFile, tree["module"],

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from resolvent._core.checks import refuse
 from resolvent._core.value import Value, static
@@ -22,8 +23,8 @@ class Entry(Value):
     """
 
     value: Any
-    depends: tuple[str, ...] = static(("size",))
-    marks: tuple[Any, ...] = static(())
+    depends: tuple[str, ...] = static(default=("size",))
+    marks: tuple[Any, ...] = static(default=())
 
 
 class Memory(Value):
@@ -121,7 +122,7 @@ def mark(entries: dict[str, Entry], problem: Any) -> dict[str, Entry]:
 
 def _is_finite(value: Any) -> bool:
     for leaf in jax.tree_util.tree_leaves(value):
-        if isinstance(leaf, jax.core.Tracer):
+        if isinstance(leaf, Tracer):
             continue
         array = np.asarray(leaf)
         if array.dtype.kind == "f" and not np.isfinite(array).all():

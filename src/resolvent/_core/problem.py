@@ -79,6 +79,10 @@ class Problem(Value):
             return jax.tree_util.tree_map(np.array, x)
         return x
 
+    def form(self) -> str:
+        """How the data are stored, for summaries."""
+        return ""
+
     def lacks(self, need: str) -> str | None:
         """What is missing for a method that needs `need`, in words; None if nothing is."""
         return None

@@ -57,7 +57,8 @@ class Progress:
             self._show(1.0, "{task.fields[text]}")
         whole = math.log(self._first / target) if 0 < target < self._first else 0.0
         part = math.log(self._first / measure) / whole if whole else 0.0
-        self._bar.update(
+        bar: Any = self._bar
+        bar.update(
             self._task,
             completed=min(1.0, max(0.0, part)),
             text=f"step {steps}, measure {measure:.2e}, target {target:.2e}",
@@ -70,7 +71,8 @@ class Progress:
                 return
             self._show(float(total or 0) or None, "{task.fields[text]}")  # pyright: ignore[reportArgumentType]
         of = "" if total is None else f" of {total}"
-        self._bar.update(self._task, completed=done, text=f"{done}{of}, {steps} steps")
+        bar: Any = self._bar
+        bar.update(self._task, completed=done, text=f"{done}{of}, {steps} steps")
 
     def close(self) -> None:
         """Take the bar away."""

@@ -17,7 +17,7 @@ def words_of(key: Any) -> tuple[int, ...]:
     if isinstance(key, tuple) and all(isinstance(part, int) for part in key):
         return key
     if isinstance(key, jax.Array):
-        if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key):
             key = jax.random.key_data(key)
         if key.dtype == np.uint32:
             return tuple(int(word) for word in np.asarray(key).ravel())
@@ -35,7 +35,7 @@ def generator(key: Any) -> np.random.Generator:
 def jax_key(key: Any) -> jax.Array:
     """A JAX key for traced code."""
     if isinstance(key, jax.Array):
-        if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key):
             return key
         return jax.random.wrap_key_data(key)
     made = jax.random.key(words_of(key)[0])

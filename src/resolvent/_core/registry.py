@@ -30,7 +30,7 @@ def methods(family: str | None = None) -> dict[str, type]:
     found: dict[str, Any] = {}
     for one in FAMILIES if family is None else (family,):
         for cls in _members(one, Method).values():
-            found[cls.name] = cls  # pyright: ignore[reportAttributeAccessIssue]
+            found[cls.name] = cls
     return found
 
 
@@ -46,4 +46,4 @@ def problems(family: str | None = None) -> dict[str, type]:
 
 def methods_for(problem: Any) -> dict[str, type]:
     """The methods that solve this type of problem."""
-    return {name: cls for name, cls in methods().items() if isinstance(problem, cls.solves)}  # pyright: ignore[reportAttributeAccessIssue]
+    return {name: cls for name, cls in methods().items() if isinstance(problem, cls.solves)}

@@ -135,6 +135,7 @@ def solve_sequence(
         places = []
     chain = _Chain(method, warm_start, key, checkpoint, throw, options)
     if executor is not None:
+        assert isinstance(problems, Sequence)  # checked above
         sols = _on_executor(executor, pieces, places, problems, chain, memory)
     else:
         sols = chain.run(numbered, memory)
@@ -173,15 +174,15 @@ class _Chain:
     def run(self, numbered: Iterable[tuple[int, Any]], memory: Memory | None) -> Iterator[Solution]:
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-        memory = Memory() if memory is None else memory
+        known = Memory() if memory is None else memory
         for index, problem in numbered:
             finished = self._finished(index, problem)
             if finished is not None:
-                memory = finished.memory
+                known = finished.memory
                 yield finished
                 continue
-            sol = self._one(index, problem, memory)
-            memory = sol.memory
+            sol = self._one(index, problem, known)
+            known = sol.memory
             if self.folder is not None:
                 save(self._place(index), _packed(sol, problem, self.options))
             yield sol

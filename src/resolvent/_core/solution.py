@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from resolvent._core.history import History
 
@@ -181,7 +182,7 @@ class Solution:
     def converged(self) -> Any:
         """`certificate.value <= certificate.target`; a Python bool outside transformations."""
         holds = self.certificate.holds
-        if isinstance(holds, jax.core.Tracer):
+        if isinstance(holds, Tracer):
             return holds
         if getattr(holds, "ndim", 0):
             return np.asarray(holds)
@@ -190,7 +191,7 @@ class Solution:
     @property
     def reason(self) -> Any:
         """Why the loop ended: a `Reason`, or a tuple of them for a batch."""
-        if isinstance(self.reason_code, jax.core.Tracer):
+        if isinstance(self.reason_code, Tracer):
             return self.reason_code
         codes = np.asarray(self.reason_code)
         if codes.ndim == 0:
@@ -259,7 +260,7 @@ class Solution:
         return lines
 
     def __str__(self) -> str:
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(self)):
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(self)):
             return f"Solution(traced, method={self.method})"
         width = max(len(name) for name, _ in self._lines())
         return "\n".join(f"{name:>{width}}  {text}" for name, text in self._lines())

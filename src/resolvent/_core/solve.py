@@ -194,7 +194,7 @@ def check_pair(problem: Any, method: Any) -> None:
         if missing is not None:
             able = [
                 name for name, cls in methods_for(problem).items()
-                if need not in cls.needs  # pyright: ignore[reportAttributeAccessIssue]
+                if need not in cls.needs
             ]  # fmt: skip
             refuse(
                 ValueError, "method", given=f"{method.name} for a problem where {missing}",
@@ -223,10 +223,7 @@ def _solve_eager(
     began: float,
     setting: bool,
 ) -> Solution:
-    if max_steps is None:
-        max_steps = method.limit(problem)
-    else:
-        max_steps = count("max_steps", max_steps)
+    most = method.limit(problem) if max_steps is None else count("max_steps", max_steps)
     prepared = problem.prepare(engine)
     bound = method.bind(prepared)
     start = None if x0 is None else prepared.admit(x0)
@@ -241,7 +238,7 @@ def _solve_eager(
     if checkpoint is not None:
         hooks.checkpoint = Checkpoint(checkpoint)
         hooks.mark = [_signature(method), problem.describe(), problem.fingerprint("data")]
-    limits = Limits(rtol, atol, max_steps, seconds)
+    limits = Limits(rtol, atol, most, seconds)
     kind = TRACED if engine == "traced" else HOST
     stepper = kind(prepared, bound)
     try:
@@ -282,7 +279,7 @@ def _solve_eager(
         history=outcome.history,
         method=str(method),
         problem=problem.describe(),
-        engine=f"{engine}, {prepared.form()}" if hasattr(prepared, "form") else engine,
+        engine=", ".join(filter(None, (engine, prepared.form()))),
         notes=tuple(notes + outcome.notes),
     )
     if hooks.checkpoint is not None and solution.converged:
@@ -354,7 +351,7 @@ def _solve_pure(
 ) -> Solution:
     if "traced" not in method.runs_on():
         able = [
-            name for name, cls in methods_for(problem).items() if "traced" in cls.engines  # pyright: ignore[reportAttributeAccessIssue]
+            name for name, cls in methods_for(problem).items() if "traced" in cls.engines
         ]  # fmt: skip
         refuse(
             TypeError, "method",
@@ -374,7 +371,8 @@ def _solve_pure(
     memory = _NOTHING if memory is None else memory
     problem = problem.prepare("traced")
     if isinstance(adjoint, Unrolled):
-        run, given = traced.unrolled, (problem, method.bind(problem), start)
+        run: Any = traced.unrolled
+        given: tuple[Any, ...] = (problem, method.bind(problem), start)
     else:
         run = traced.pure
         still = jax.tree_util.tree_map(_stopped, problem)

@@ -110,7 +110,8 @@ def _proceed(
 
 def compilations() -> int:
     """How many programs the traced engine has compiled in this process."""
-    return sum(f._cache_size() for f in (_launch, _proceed, _batched))  # pyright: ignore[reportFunctionMemberAccess]
+    programs: tuple[Any, ...] = (_launch, _proceed, _batched)
+    return sum(program._cache_size() for program in programs)
 
 
 class TracedStepper:
@@ -235,7 +236,7 @@ def unrolled(
     """A solve whose steps can be differentiated in reverse: a scan that idles once it is done."""
     target = _norm_target(problem.scale(x0), rtol, atol)
     state = method.init(problem, x0, memory, key)
-    step = jax.checkpoint(lambda state: method.step(problem, state))  # pyright: ignore[reportPrivateImportUsage]
+    step = jax.checkpoint(lambda state: method.step(problem, state))
 
     def body(carry: Any, _: Any) -> Any:
         state, done = carry

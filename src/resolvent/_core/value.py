@@ -18,13 +18,13 @@ def static(default: Any = dataclasses.MISSING) -> Any:
 
 
 def _children(cls: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    fields = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
+    fields = dataclasses.fields(cls)
     data = tuple(f.name for f in fields if not f.metadata.get("static"))
     return data, tuple(f.name for f in fields if f.metadata.get("static"))
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, static))
-class Value(metaclass=abc.ABCMeta):
+class Value(metaclass=abc.ABCMeta):  # noqa: B024
     """A frozen dataclass whose fields, less the static ones, are children of a JAX tree."""
 
     def __init_subclass__(cls, **options: Any):
@@ -44,8 +44,8 @@ class Value(metaclass=abc.ABCMeta):
         def unflatten(known: Any, children: Any) -> Any:
             # Around __init__: its checks are for users' data, not for JAX's placeholders.
             value = object.__new__(cls)
-            value.__dict__.update(zip(data, children, strict=True))
-            value.__dict__.update(zip(rest, known, strict=True))
+            vars(value).update(zip(data, children, strict=True))
+            vars(value).update(zip(rest, known, strict=True))
             return value
 
         jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
@@ -53,8 +53,8 @@ class Value(metaclass=abc.ABCMeta):
     def but(self, **changes: Any) -> Any:
         """A copy with some fields changed; nothing is checked again."""
         value = object.__new__(type(self))
-        value.__dict__.update(self.__dict__)
-        value.__dict__.update(changes)
+        vars(value).update(vars(self))
+        vars(value).update(changes)
         return value
 
     def __repr__(self) -> str:

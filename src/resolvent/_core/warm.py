@@ -91,7 +91,7 @@ class Extrapolated(WarmStart):
         ```
     """
 
-    order: int = static(1)
+    order: int = static(default=1)
 
     def __post_init__(self) -> None:
         count("order", self.order, least=1)

@@ -116,15 +116,15 @@ class CG(PreconditionedMethod):
         from resolvent.linear import kernels_krylov as kernels
 
         trace = np.empty(steps)
-        vectors = (state.x, *state.work, state.scalars, steps, target, trace)
+        vectors: list[Any] = [state.x, *state.work, state.scalars, steps, target, trace]
+        half: list[Any] = [*state.half]
         M = self.preconditioner
-        if M is None:
-            done, code = kernels.cg_symmetric(*state.half, *vectors)
-        elif isinstance(M, SSORPreconditioner):
-            done, code = kernels.ssor_cg(*state.half, float(M.omega), *vectors)
+        if isinstance(M, SSORPreconditioner):
+            done, code = kernels.ssor_cg(*half, float(M.omega), *vectors)
+        elif isinstance(M, JacobiPreconditioner):
+            done, code = kernels.cg_symmetric_jacobi(*half, M.inverse, *vectors)
         else:
-            inverse = M.inverse  # pyright: ignore[reportAttributeAccessIssue]
-            done, code = kernels.cg_symmetric_jacobi(*state.half, inverse, *vectors)
+            done, code = kernels.cg_symmetric(*half, *vectors)
         status = kernel_status(code)
         # A direction that failed was tried: its product counts.
         products = state.products + done + (status == Reason.breakdown.code)
@@ -136,7 +136,7 @@ class CG(PreconditionedMethod):
     ) -> KernelState:
         from resolvent.linear import kernels_krylov as kernels
 
-        half = half_storage(problem.operator.matrix)  # pyright: ignore[reportAttributeAccessIssue]
+        half: list[Any] = [*half_storage(problem.operator.matrix)]  # pyright: ignore[reportAttributeAccessIssue]
         cold = products == 0 and not x.any()
         r = problem.b.copy() if cold else problem.residual(x)
         scalars = np.zeros(4)
@@ -145,16 +145,18 @@ class CG(PreconditionedMethod):
             omega = float(M.omega)
             scaled = np.empty_like(half[0])
             kernels.ssor_scale(*half, omega, scaled)
-            half = (scaled, *half[1:])
-            work: tuple[Any, ...] = tuple(np.empty((7, len(r)), r.dtype))
+            half[0] = scaled
+            work: list[Any] = list(np.empty((7, len(r)), r.dtype))
             kernels.ssor_cg_start(*half, omega, x, r, *work[:4], scalars)
         else:
-            work = (r, np.empty_like(r), np.empty_like(r))
-            if M is None:
-                kernels.cg_start(r, work[1], scalars)
+            work = [r, np.empty_like(r), np.empty_like(r)]
+            if isinstance(M, JacobiPreconditioner):
+                kernels.cg_jacobi_start(M.inverse, r, work[1], scalars)
             else:
-                kernels.cg_jacobi_start(M.inverse, r, work[1], scalars)  # pyright: ignore[reportAttributeAccessIssue]
-        return KernelState(x, work, scalars, half, 0, products + (not cold), applied + 1)
+                kernels.cg_start(r, work[1], scalars)
+        return KernelState(
+            x, tuple(work), scalars, tuple(half), 0, products + (not cold), applied + 1
+        )
 
     def measure(self, problem: LinearSystem, state: Any) -> Any:
         return state.scalars[1] if isinstance(state, KernelState) else state.norm

@@ -72,7 +72,7 @@ class FunctionPreconditioner(Preconditioner):
 
     fn: Callable[..., Any] = static()
     args: Any = None
-    symmetric_definite: bool = static(True)
+    symmetric_definite: bool = static(default=True)
 
     @property
     def symmetric(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -138,5 +138,6 @@ class SSORPreconditioner(Preconditioner):
         from resolvent.linear.kernels_relax import ssor_apply
 
         z = np.empty_like(r)
-        ssor_apply(*self.rows, float(self.omega), np.ascontiguousarray(r), z)
+        rows: list[Any] = [*self.rows]
+        ssor_apply(*rows, float(self.omega), np.ascontiguousarray(r), z)
         return z

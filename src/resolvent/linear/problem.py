@@ -124,7 +124,7 @@ class LinearSystem(Problem):
             context = float(context)
         if positive_definite and symmetric is None:
             symmetric = True
-        self.__dict__.update(
+        vars(self).update(
             operator=operator, b=b, smallest=smallest, context=context, symmetric=symmetric,
             positive_definite=positive_definite, storage=storage, numpy=isinstance(b, np.ndarray),
         )  # fmt: skip
@@ -214,7 +214,7 @@ class LinearSystem(Problem):
                 return "traced", "diagonals"
             return "host", "rows"
         if operator.engine in engines:
-            return operator.engine, "dense"  # pyright: ignore[reportReturnType]
+            return operator.engine, "dense"
         if isinstance(operator, DenseMatrix) and not is_traced(operator.matrix):
             return engines[0], "dense"
         refuse(
