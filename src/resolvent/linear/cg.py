@@ -113,11 +113,12 @@ class CG(PreconditionedMethod):
     def advance(self, problem: LinearSystem, state: Any, steps: int, target: float) -> Any:
         if isinstance(state, CGState):
             return run_steps(self, problem, state, steps, target)
-        from resolvent.linear import kernels_krylov as kernels
+        from resolvent.linear import kernels_krylov
 
+        kernels: Any = kernels_krylov
         trace = np.empty(steps)
-        vectors: list[Any] = [state.x, *state.work, state.scalars, steps, target, trace]
-        half: list[Any] = [*state.half]
+        vectors = (state.x, *state.work, state.scalars, steps, target, trace)
+        half = state.half
         M = self.preconditioner
         if isinstance(M, SSORPreconditioner):
             done, code = kernels.ssor_cg(*half, float(M.omega), *vectors)
@@ -134,8 +135,9 @@ class CG(PreconditionedMethod):
     def _kernel_start(
         self, problem: LinearSystem, x: Any, products: int, applied: int
     ) -> KernelState:
-        from resolvent.linear import kernels_krylov as kernels
+        from resolvent.linear import kernels_krylov
 
+        kernels: Any = kernels_krylov
         half: list[Any] = [*half_storage(problem.operator.matrix)]  # pyright: ignore[reportAttributeAccessIssue]
         cold = products == 0 and not x.any()
         r = problem.b.copy() if cold else problem.residual(x)

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import scipy.sparse as sparse
@@ -137,7 +137,6 @@ class SSORPreconditioner(Preconditioner):
             return super().apply(r)
         from resolvent.linear.kernels_relax import ssor_apply
 
-        z = np.empty_like(r)
-        rows: list[Any] = [*self.rows]
-        ssor_apply(*rows, float(self.omega), np.ascontiguousarray(r), z)
+        z, sweep = np.empty_like(r), cast(Any, ssor_apply)
+        sweep(*self.rows, float(self.omega), np.ascontiguousarray(r), z)
         return z
