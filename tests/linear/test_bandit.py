@@ -401,7 +401,7 @@ def test_grid_outside_the_open_interval_is_refused(grid):
 
 
 def test_empty_grid_is_refused():
-    with pytest.raises(ValueError, match="grid is empty"):
+    with pytest.raises(ValueError, match="grid: given an empty one"):
         TsallisINF(grid=())
 
 
@@ -416,9 +416,9 @@ def test_bad_context_range_is_refused(kind, low, high):
 
 @pytest.mark.parametrize("count", [0, -1, 2.5, True])
 def test_bad_counts_are_refused(count):
-    with pytest.raises(ValueError, match="bins is"):
+    with pytest.raises((TypeError, ValueError), match="^bins: given"):
         BinnedTsallisINF(low=0.0, high=1.0, bins=count)
-    with pytest.raises(ValueError, match="terms is"):
+    with pytest.raises((TypeError, ValueError), match="^terms: given"):
         ChebCB(low=0.0, high=1.0, terms=count)
 
 
@@ -427,7 +427,7 @@ def test_bad_counts_are_refused(count):
 def test_bad_costs_are_refused(learner, cost):
     state = learner.start()
     choice = learner.choose(state, 0.5, np.random.default_rng(0))
-    with pytest.raises(ValueError, match="cost is"):
+    with pytest.raises(ValueError, match="^cost: given"):
         learner.update(state, choice, 0.5, cost)
 
 
@@ -435,7 +435,7 @@ def test_bad_costs_are_refused(learner, cost):
 def test_missing_and_non_finite_contexts_are_refused(learner):
     state, rng = learner.start(), np.random.default_rng(0)
     choice = learner.choose(state, 0.5, rng)
-    for context, words in ((None, "no context"), (math.nan, "finite"), (math.inf, "finite")):
+    for context, words in ((None, "given none"), (math.nan, "finite"), (math.inf, "finite")):
         with pytest.raises(ValueError, match=words):
             learner.choose(state, context, rng)
         with pytest.raises(ValueError, match=words):

@@ -194,8 +194,8 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
     x, witness = stepper.point()
     certificate = stepper.judge().against(limits.rtol, limits.atol) if passed is None else passed
     if reason is not Reason.target:
-        if kept is None and not math.isfinite(_worst_ratio(certificate)):
-            # What was given at the start is known to be better than nothing.
+        if kept is None:
+            # No answer is worse than what was there at the start.
             start = stepper.problem.start(key) if x0 is None else x0
             known = stepper.problem.certify(start).as_numbers()
             kept = (start, None, known.against(limits.rtol, limits.atol))

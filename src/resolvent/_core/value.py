@@ -61,9 +61,16 @@ class Value(metaclass=abc.ABCMeta):  # noqa: B024
         parts = []
         for name, value in self.__dict__.items():
             default = getattr(type(self), name, dataclasses.MISSING)
-            if value is default or value is None:
+            plain = isinstance(value, bool | int | float | str)
+            if value is None or value is default or (plain and value == default):
                 continue
-            if hasattr(value, "shape") and getattr(value, "ndim", 0):
-                value = f"<{value.dtype}{list(value.shape)}>"
-            parts.append(f"{name}={value}")
+            parts.append(f"{name}={_brief(value)}")
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def _brief(value: Any) -> str:
+    if hasattr(value, "shape") and getattr(value, "ndim", 0):
+        return f"<{value.dtype}{list(value.shape)}>"
+    if isinstance(value, tuple) and not isinstance(value, str):
+        return f"({', '.join(_brief(item) for item in value)})"
+    return str(value)

@@ -1,45 +1,24 @@
-"""Bandits that choose a relaxation parameter before each system of a sequence.
-
-A learner holds parameters only; what it has learned is a state, a named tuple of arrays and
-numbers. `choose` draws an arm (an index into the grid), the system is solved with `omega(arm)`,
-and `update` returns the next state from the number of iterations that the solve took. Nothing is
-mutated, and neither the state's size nor the work of a round grows with the number of rounds.
-
-The learners are plain frozen dataclasses, registered with JAX as pytrees without leaves: a
-bound method of an Equinox module costs more than a whole round of learning.
-"""
+"""Learners of the relaxation parameter: Tsallis-INF, plain and in bins of contexts, and ChebCB."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-import jax
 import numpy as np
 from numpy.random import Generator
 
-OMEGAS: tuple[float, ...] = tuple(float(omega) for omega in np.linspace(1.0, 1.95, 20))
-"""Twenty equispaced relaxation parameters from 1 to 1.95."""
-
-
-class Choice(NamedTuple):
-    """What a learner decided in one round.
-
-    Attributes:
-        arm: index of the relaxation parameter in the grid.
-        probabilities: distribution over the grid that the arm was drawn from.
-        weight: probability by which the observed cost is divided (importance weighting).
-        predicted: (k - 1) / S predicted for the arm in the scale of the round; ChebCB only.
-        sound: whether the distribution came out positive and normalised to 1e-10. Where it did
-            not, the arm was drawn uniformly (for the published Newton iteration: from the
-            renormalised weights where these are finite).
-    """
-
-    arm: int
-    probabilities: np.ndarray
-    weight: float
-    predicted: float
-    sound: bool
+from resolvent._core.checks import count
+from resolvent._core.value import static
+from resolvent.linear.learner import (
+    OMEGAS as OMEGAS,
+)
+from resolvent.linear.learner import (
+    Choice,
+    Learner,
+    check_state,
+    checked_context,
+    excess_of,
+    set_range,
+)
 
 
 class TsallisState(NamedTuple):
@@ -89,70 +68,6 @@ class ChebState(NamedTuple):
     outside: int
 
 
-def _checked_grid(grid: Iterable[float]) -> tuple[float, ...]:
-    values = tuple(float(omega) for omega in grid)
-    if not values:
-        raise ValueError(
-            "grid is empty: a learner needs at least one relaxation parameter; "
-            "give values strictly between 0 and 2, for example numpy.linspace(1, 1.95, 20)."
-        )
-    wrong = [omega for omega in values if not 0.0 < omega < 2.0]
-    if wrong:
-        raise ValueError(
-            f"grid holds {wrong[0]}: relaxation converges only for parameters strictly between "
-            "0 and 2; remove the values outside."
-        )
-    return values
-
-
-def _checked_range(low: float, high: float) -> tuple[float, float]:
-    low, high = float(low), float(high)
-    if not (low < high and math.isfinite(high - low)):
-        raise ValueError(
-            f"the range of contexts is [{low}, {high}]: low must be less than high, at a finite "
-            "distance; give a range that contains every context of the sequence."
-        )
-    return low, high
-
-
-def _checked_count(name: str, value: int) -> int:
-    if isinstance(value, bool) or int(value) != value or value < 1:
-        raise ValueError(f"{name} is {value}: it counts something; give an integer of at least 1.")
-    return int(value)
-
-
-def _checked_context(context: float | None, learner: str) -> float:
-    if context is None:
-        raise ValueError(
-            f"{learner} got no context: it predicts the cost from one number that describes the "
-            "system; give each problem its context, or use TsallisINF, which needs none."
-        )
-    value = float(context)
-    if not math.isfinite(value):
-        raise ValueError(
-            f"the context is {value}: a finite number is needed; correct the problem's context."
-        )
-    return value
-
-
-def _excess(cost: float) -> float:
-    value = float(cost)
-    if not math.isfinite(value) or value < 0.0:
-        raise ValueError(
-            f"the cost is {value}: a finite number of iterations is needed; after a solve that "
-            "failed, give the step limit as its cost."
-        )
-    return max(value, 1.0) - 1.0
-
-
-def _check_state(shape: tuple[int, ...], needed: tuple[int, ...], learner: str) -> None:
-    if shape != needed:
-        raise ValueError(
-            f"the state holds an array of shape {shape}, but this {learner} needs {needed}: it "
-            "was learned with another grid, or other bins or terms; begin with learner.start()."
-        )
-
-
 def _empty_bins(bins: int, arms: int) -> TsallisState:
     return TsallisState(np.zeros((bins, arms)), np.zeros(bins), np.zeros(bins, np.int64), 0, 0)
 
@@ -172,7 +87,7 @@ def _choose_in_bin(state: TsallisState, place: int, published: bool, rng: Genera
 def _update_bin(
     state: TsallisState, place: int, choice: Choice, cost: float, outside: bool
 ) -> TsallisState:
-    excess = _excess(cost)
+    excess = excess_of(cost)
     estimates = state.estimates.copy()
     estimates[place, choice.arm] += excess / choice.weight
     total = state.excess.copy()
@@ -183,9 +98,7 @@ def _update_bin(
     return TsallisState(estimates, total, rounds, flagged, int(state.outside) + outside)
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
-class TsallisINF:
+class TsallisINF(Learner):
     """Tsallis-INF: learns the best single relaxation parameter from iteration counts alone.
 
     Minimises sum_t k_t(omega_t) over omega_t in the grid, where only k_t(omega_t) is seen. In
@@ -232,11 +145,7 @@ class TsallisINF:
         (2024), "Learning to Relax", arXiv 2310.02246.
     """
 
-    grid: tuple[float, ...] = OMEGAS
-    published_newton: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "grid", _checked_grid(self.grid))
+    published_newton: bool = static(default=False)
 
     def start(self) -> TsallisState:
         """Return the state before the first round."""
@@ -244,7 +153,7 @@ class TsallisINF:
 
     def choose(self, state: TsallisState, context: float | None, rng: Generator) -> Choice:
         """Draw an arm; the context is not used. Consumes one uniform number of `rng`."""
-        _check_state(state.estimates.shape, (1, len(self.grid)), "TsallisINF")
+        check_state(state.estimates.shape, (1, len(self.grid)), "TsallisINF")
         return _choose_in_bin(state, 0, self.published_newton, rng)
 
     def update(
@@ -253,14 +162,8 @@ class TsallisINF:
         """Return the state after a solve of `cost` iterations (fewer than one count as one)."""
         return _update_bin(state, 0, choice, cost, False)
 
-    def omega(self, arm: int) -> float:
-        """Return the relaxation parameter of an arm."""
-        return self.grid[arm]
 
-
-@jax.tree_util.register_static
-@dataclass(frozen=True)
-class BinnedTsallisINF:
+class BinnedTsallisINF(Learner):
     """Tsallis-INF with contexts: an independent learner in each of several bins of contexts.
 
     Minimises sum_t k_t(omega_t) against policies omega(c) that are constant on each of `bins`
@@ -304,18 +207,17 @@ class BinnedTsallisINF:
         Parameters Across a Sequence of Linear System Instances", arXiv 2310.02246.
     """
 
-    low: float
-    high: float
-    bins: int = 5
-    grid: tuple[float, ...] = OMEGAS
-    published_newton: bool = False
+    low: float = static()
+    high: float = static()
+    bins: int = static(default=5)
+    published_newton: bool = static(default=False)
+
+    contextual: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        low, high = _checked_range(self.low, self.high)
-        object.__setattr__(self, "low", low)
-        object.__setattr__(self, "high", high)
-        object.__setattr__(self, "bins", _checked_count("bins", self.bins))
-        object.__setattr__(self, "grid", _checked_grid(self.grid))
+        super().__post_init__()
+        set_range(self)
+        count("bins", self.bins, least=1)
 
     def start(self) -> TsallisState:
         """Return the state before the first round."""
@@ -323,21 +225,17 @@ class BinnedTsallisINF:
 
     def choose(self, state: TsallisState, context: float | None, rng: Generator) -> Choice:
         """Draw an arm for a system with this context. Consumes one uniform number of `rng`."""
-        value = _checked_context(context, "BinnedTsallisINF")
-        _check_state(state.estimates.shape, (self.bins, len(self.grid)), "BinnedTsallisINF")
+        value = checked_context(context, "BinnedTsallisINF")
+        check_state(state.estimates.shape, (self.bins, len(self.grid)), "BinnedTsallisINF")
         return _choose_in_bin(state, self.bin(value), self.published_newton, rng)
 
     def update(
         self, state: TsallisState, choice: Choice, context: float | None, cost: float
     ) -> TsallisState:
         """Return the state after a solve of `cost` iterations (fewer than one count as one)."""
-        value = _checked_context(context, "BinnedTsallisINF")
+        value = checked_context(context, "BinnedTsallisINF")
         outside = not self.low <= value <= self.high
         return _update_bin(state, self.bin(value), choice, cost, outside)
-
-    def omega(self, arm: int) -> float:
-        """Return the relaxation parameter of an arm."""
-        return self.grid[arm]
 
     def bin(self, context: float) -> int:
         """Return the index of the piece whose centre is nearest to the context."""
@@ -345,9 +243,7 @@ class BinnedTsallisINF:
         return min(int(share * self.bins), self.bins - 1)
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
-class ChebCB:
+class ChebCB(Learner):
     """ChebCB: learns the relaxation parameter as a function of a context, by regression.
 
     Minimises sum_t k_t(omega_t) against the best parameter for each context. The cost of each
@@ -407,17 +303,16 @@ class ChebCB:
         Bandits with Regression Oracles", arXiv 2002.04926.
     """
 
-    low: float
-    high: float
-    terms: int = 6
-    grid: tuple[float, ...] = OMEGAS
+    low: float = static()
+    high: float = static()
+    terms: int = static(default=6)
+
+    contextual: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        low, high = _checked_range(self.low, self.high)
-        object.__setattr__(self, "low", low)
-        object.__setattr__(self, "high", high)
-        object.__setattr__(self, "terms", _checked_count("terms", self.terms))
-        object.__setattr__(self, "grid", _checked_grid(self.grid))
+        super().__post_init__()
+        set_range(self)
+        count("terms", self.terms, least=1)
 
     @property
     def normalisation(self) -> float:
@@ -441,8 +336,8 @@ class ChebCB:
         """Draw an arm for a system with this context. Consumes one uniform number of `rng`."""
         from resolvent.linear.kernels_bandit import choose_chebyshev
 
-        value = _checked_context(context, "ChebCB")
-        _check_state(state.theta.shape, (len(self.grid), self.terms), "ChebCB")
+        value = checked_context(context, "ChebCB")
+        check_state(state.theta.shape, (len(self.grid), self.terms), "ChebCB")
         arm, p, predicted, sound = choose_chebyshev(
             state.theta, float(state.eta), self._coordinate(value), rng.random()
         )
@@ -454,8 +349,8 @@ class ChebCB:
         """Return the state after a solve of `cost` iterations (fewer than one count as one)."""
         from resolvent.linear.kernels_bandit import learn_chebyshev
 
-        value = _checked_context(context, "ChebCB")
-        target = _excess(cost)
+        value = checked_context(context, "ChebCB")
+        target = excess_of(cost)
         largest = max(float(state.largest), target + 1.0)
         norm = self.normalisation
         scale = largest * norm
@@ -485,14 +380,6 @@ class ChebCB:
             theta, factors, eta, largest, squares, products, targets, t, flagged, outside
         )
 
-    def omega(self, arm: int) -> float:
-        """Return the relaxation parameter of an arm."""
-        return self.grid[arm]
-
     def _coordinate(self, context: float) -> float:
         u = (2.0 * context - self.low - self.high) / (self.high - self.low)
         return min(max(u, -1.0), 1.0)
-
-
-Learner = TsallisINF | BinnedTsallisINF | ChebCB
-"""Any of the learners."""

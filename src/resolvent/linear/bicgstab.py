@@ -4,7 +4,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from resolvent._core.memory import Memory
 from resolvent._core.solution import Reason
-from resolvent.linear.krylov import PreconditionedMethod, namespace
+from resolvent.linear.krylov import PreconditionedMethod, dot, namespace
 from resolvent.linear.preconditioners import Preconditioner
 from resolvent.linear.problem import LinearSystem
 
@@ -62,7 +62,7 @@ class BiCGStab(PreconditionedMethod):
     def _begin(self, problem: LinearSystem, x: Any, products: Any) -> BiCGStabState:
         xp = namespace(x)
         r = problem.residual(x)
-        rho = xp.vdot(r, r)
+        rho = dot(r, r)
         return BiCGStabState(x, r, r, r, rho, xp.sqrt(rho), products, xp.where(rho < 0, 1, 0))
 
     def step(self, problem: LinearSystem, state: BiCGStabState) -> BiCGStabState:
@@ -75,22 +75,22 @@ class BiCGStab(PreconditionedMethod):
 
         p_hat = self._apply(state.p)
         v = problem.operator.mv(p_hat)
-        along = xp.vdot(state.shadow, v)
+        along = dot(state.shadow, v)
         alpha = xp.where(along == 0, 0.0, state.rho / safe(along)).astype(dtype)
         s = state.r - alpha * v
         s_hat = self._apply(s)
         t = problem.operator.mv(s_hat)
-        square = xp.vdot(t, t)
-        omega = xp.where(square == 0, 0.0, xp.vdot(t, s) / safe(square)).astype(dtype)
+        square = dot(t, t)
+        omega = xp.where(square == 0, 0.0, dot(t, s) / safe(square)).astype(dtype)
         x = state.x + alpha * p_hat + omega * s_hat
         r = s - omega * t
-        norm = xp.sqrt(xp.vdot(r, r))
-        rho = xp.vdot(state.shadow, r)
+        norm = xp.sqrt(dot(r, r))
+        rho = dot(state.shadow, r)
         beta = (rho / safe(state.rho)) * (alpha / safe(omega))
         p = r + beta * (state.p - omega * v)
         # The recurrence divides by rho and omega: where they vanish it begins anew from r.
         eps = xp.finfo(dtype).eps
-        shadow_norm = xp.sqrt(xp.vdot(state.shadow, state.shadow))
+        shadow_norm = xp.sqrt(dot(state.shadow, state.shadow))
         anew = (abs(rho) <= eps * eps * shadow_norm * norm) | (omega == 0) | (along == 0)
         stuck = anew & (alpha == 0) & (omega == 0) & (norm > tiny)
         return BiCGStabState(

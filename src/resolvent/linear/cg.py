@@ -7,7 +7,7 @@ import numpy as np
 from resolvent._core.host import run_steps
 from resolvent._core.memory import Memory
 from resolvent._core.solution import Reason
-from resolvent.linear.krylov import PreconditionedMethod, namespace
+from resolvent.linear.krylov import PreconditionedMethod, dot, namespace
 from resolvent.linear.operators import DenseMatrix, SparseMatrix
 from resolvent.linear.preconditioners import (
     JacobiPreconditioner,
@@ -91,24 +91,24 @@ class CG(PreconditionedMethod):
 
     def _begin(self, x: Any, r: Any, products: Any, xp: Any) -> CGState:
         z = self._apply(r)
-        norm = xp.sqrt(xp.vdot(r, r))
-        return CGState(x, r, z, xp.vdot(r, z), norm, products, 0)
+        norm = xp.sqrt(dot(r, r))
+        return CGState(x, r, z, dot(r, z), norm, products, 0)
 
     def step(self, problem: LinearSystem, state: CGState) -> CGState:
         xp = namespace(state.x)
         product = problem.operator.mv(state.p)
-        curvature = xp.vdot(state.p, product)
+        curvature = dot(state.p, product)
         # NaN must not pass as fine: it shows up in the norm and ends the loop as divergence.
         bad = curvature <= 0
         alpha = xp.where(bad, 0.0, state.rho / xp.where(bad, 1.0, curvature)).astype(product.dtype)
         x = state.x + alpha * state.p
         r = state.r - alpha * product
         z = self._apply(r)
-        rho = xp.vdot(r, z)
+        rho = dot(r, z)
         beta = rho / xp.where(state.rho == 0, 1.0, state.rho).astype(product.dtype)
         p = z + beta * state.p
         status = xp.where(bad, Reason.breakdown.code, 0)
-        return CGState(x, r, p, rho, xp.sqrt(xp.vdot(r, r)), state.steps + 1, status)
+        return CGState(x, r, p, rho, xp.sqrt(dot(r, r)), state.steps + 1, status)
 
     def advance(self, problem: LinearSystem, state: Any, steps: int, target: float) -> Any:
         if isinstance(state, CGState):

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, NamedTuple
 from resolvent._core.checks import is_traced, refuse
 from resolvent._core.memory import Memory
 from resolvent._core.solution import Reason
-from resolvent.linear.krylov import PreconditionedMethod, namespace
+from resolvent.linear.krylov import PreconditionedMethod, dot, namespace
 from resolvent.linear.preconditioners import Preconditioner
 from resolvent.linear.problem import LinearSystem
 from resolvent.linear.spectrum import LANCZOS_STEPS, lanczos_extremes
@@ -102,7 +102,7 @@ class Chebyshev(PreconditionedMethod):
     ) -> ChebyshevState:
         xp = namespace(x)
         r = problem.residual(x)
-        norm = xp.sqrt(xp.vdot(r, r))
+        norm = xp.sqrt(dot(r, r))
         zero = xp.zeros((), x.dtype)
         status = xp.where((high > 0) & (low > 0), 0, Reason.breakdown.code)
         return ChebyshevState(
@@ -122,7 +122,7 @@ class Chebyshev(PreconditionedMethod):
         d = push * z + drag * state.d
         x = state.x + d
         r = state.r - problem.operator.mv(d)
-        norm = xp.sqrt(xp.vdot(r, r))
+        norm = xp.sqrt(dot(r, r))
         since = state.since + 1
         low, high, since, first = self._mend(xp, state, sigma, since, norm)
         return ChebyshevState(

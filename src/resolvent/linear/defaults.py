@@ -31,7 +31,7 @@ def default_method(problem: LinearSystem) -> Method:
     M = _scaling(operator)
     if not symmetric:
         return GMRES(preconditioner=M)
-    if problem.positive_definite:
+    if problem.positive_definite or (entries and dominant(operator.matrix)):
         return CG(preconditioner=M)
     if problem.positive_definite is False or problem.lacks("positive_definite") is not None:
         return MINRES(preconditioner=M)
@@ -46,6 +46,16 @@ def _scaling(operator: Any) -> Preconditioner | None:
     if diagonal is None or not (diagonal > 0).all():
         return None
     return JacobiPreconditioner() if diagonal.max() > 4 * diagonal.min() else None
+
+
+def dominant(matrix: Any) -> bool:
+    """Whether a symmetric matrix is diagonally dominant with a positive diagonal: then definite."""
+    diagonal = np.asarray(matrix.diagonal())
+    if not (diagonal > 0).all():
+        return False
+    sizes = abs(matrix).sum(axis=1)
+    # Rounding of the row sums must not turn an exactly balanced row into an indefinite one.
+    return bool((np.asarray(sizes).ravel() <= 2 * diagonal * (1 + 1e-14)).all())
 
 
 class DefaultState(NamedTuple):

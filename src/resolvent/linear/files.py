@@ -49,10 +49,12 @@ def read_system(
 
     Example:
         ```python
-        import numpy as np, resolvent as rs
+        import tempfile, numpy as np, resolvent as rs
         from resolvent.linear.files import read_system
-        np.save("A.npy", np.diag([1.0, 2.0]))
-        assert rs.solve(read_system("A.npy")).converged
+        with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+            np.save(file, np.diag([1.0, 2.0]))
+            file.flush()
+            assert rs.solve(read_system(file.name)).converged
         ```
     """
     A = read_array(matrix)
@@ -94,14 +96,17 @@ def read_array(path: str | os.PathLike[str]) -> Any:
     if not path.is_file():
         _bad(path, "no such file" if not path.exists() else "no file", "a file that exists")
     try:
-        if name.endswith(".npz"):
-            return _checked_sparse(sparse.load_npz(path))
-        if name.endswith(".npy"):
-            return np.load(path, allow_pickle=False)
-        raw = path.read_bytes()
+        # Opened here, because the loaders leave a file open that they cannot read.
+        with path.open("rb") as file:
+            if name.endswith(".npz"):
+                return _checked_sparse(sparse.load_npz(file))
+            if name.endswith(".npy"):
+                return np.load(file, allow_pickle=False)
+            raw = file.read()
         return parse_matrix_market(gzip.decompress(raw) if name.endswith(".gz") else raw)
     except _UNREADABLE as error:
-        _bad(path, f"a file that cannot be read ({error or type(error).__name__})", _KINDS[name[-3:]])
+        what = str(error) or type(error).__name__
+        _bad(path, f"a file that cannot be read ({what})", _KINDS[name[-3:]])
     except OSError as error:
         _bad(path, f"a file that cannot be read ({error.strerror or error})", "a readable file")
 
@@ -185,7 +190,7 @@ def _numbers(body: bytes) -> Any:
         warnings.simplefilter("error")
         try:
             return np.fromstring(body.decode("ascii"), sep=" ")
-        except (DeprecationWarning, UnicodeDecodeError):
+        except (DeprecationWarning, ValueError):  # which of them depends on NumPy's version
             raise ValueError("it contains something that is not a number") from None
 
 

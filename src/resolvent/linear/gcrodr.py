@@ -27,7 +27,7 @@ class GCRODR(RecycledMethod):
         recycle: k < m, how many directions are kept; 0 gives GMRES(m).
         preconditioner: an approximation of A^-1 on the right, or None. It may change from system
             to system: the kept directions live in the coordinates of x.
-        patience: how many cycles in a row may lower the residual by less than 0.1 % before the
+        patience: after how many cycles that together lowered the residual by less than 0.1 % the
             solve ends with reason `stalled`.
 
     Raises:
@@ -61,10 +61,10 @@ class GCRODR(RecycledMethod):
         Recycling, arXiv 2401.09516.
     """
 
-    cycle: int = static(40)  # pyright: ignore[reportIncompatibleVariableOverride, reportAssignmentType]
+    cycle: int = static(60)  # pyright: ignore[reportIncompatibleVariableOverride, reportAssignmentType]
     recycle: int = static(20)
     preconditioner: Preconditioner | None = None
-    patience: int = static(3)  # pyright: ignore[reportIncompatibleVariableOverride, reportAssignmentType]
+    patience: int = static(5)  # pyright: ignore[reportIncompatibleVariableOverride, reportAssignmentType]
 
     name: ClassVar[str] = "gcro-dr"
     solves: ClassVar = (LinearSystem,)
@@ -77,7 +77,7 @@ class GCRODR(RecycledMethod):
         if not self.recycle < self.cycle:
             refuse(
                 ValueError, "recycle", given=f"{self.recycle} of a cycle of {self.cycle}",
-                needed="recycle < cycle", advice="Half of the cycle is a good choice.",
+                needed="recycle < cycle", advice="A third of the cycle is a good choice.",
             )  # fmt: skip
 
     @property

@@ -15,7 +15,7 @@ from resolvent.linear.preconditioners import Preconditioner
 from resolvent.linear.problem import LinearSystem
 from resolvent.linear.recycled import RecycledMethod
 
-_CYCLE_GAIN = 1e-3  # a cycle that lowers the residual by less has stalled
+_CYCLE_GAIN = 1e-3  # cycles that together lower the residual by less have stalled
 
 
 class GMRESState(NamedTuple):
@@ -29,7 +29,8 @@ class GMRESState(NamedTuple):
     begin: Any  # residual norm at the cycle's start
     j: Any
     norm: Any
-    stalled: Any
+    slow_norm: Any  # what the cycles must lower to count as progress
+    stalled: Any  # cycles since then
     products: Any
     applied: Any
     status: Any
@@ -46,7 +47,7 @@ class GMRES(RecycledMethod, PreconditionedMethod):
         restart: dimension m of the space; m + 1 vectors are stored, twice that with a
             preconditioner.
         preconditioner: an approximation of A^-1, or None.
-        patience: how many cycles in a row may lower the residual by less than 0.1 % before the
+        patience: after how many cycles that together lowered the residual by less than 0.1 % the
             solve ends with reason `stalled`.
 
     Raises:
@@ -77,7 +78,7 @@ class GMRES(RecycledMethod, PreconditionedMethod):
 
     restart: int = static(40)
     preconditioner: Preconditioner | None = None
-    patience: int = static(3)
+    patience: int = static(5)
 
     name: ClassVar[str] = "gmres"
     solves: ClassVar = (LinearSystem,)
@@ -101,7 +102,7 @@ class GMRES(RecycledMethod, PreconditionedMethod):
         return self._begin(problem, x0, m, 1, 0)
 
     def _begin(
-        self, problem: LinearSystem, x: Any, m: int, products: Any, applied: Any, stalled: Any = 0
+        self, problem: LinearSystem, x: Any, m: int, products: Any, applied: Any
     ) -> GMRESState:
         r = problem.residual(x)
         norm = jnp.linalg.norm(r)
@@ -111,7 +112,7 @@ class GMRES(RecycledMethod, PreconditionedMethod):
         integer = jnp.zeros((), jnp.int32)
         return GMRESState(
             x, basis, ahead, jnp.eye(m, dtype=dtype), jnp.eye(m + 1, dtype=dtype), norm, integer,
-            norm, integer + stalled, integer + products, integer + applied, integer,
+            norm, norm, integer, integer + products, integer + applied, integer,
         )  # fmt: skip
 
     def step(self, problem: LinearSystem, state: GMRESState) -> GMRESState:
@@ -154,7 +155,8 @@ class GMRES(RecycledMethod, PreconditionedMethod):
         preconditioned = int(self.preconditioner is not None)
         state = state._replace(
             basis=basis, ahead=ahead, triangle=triangle, turned=turned, norm=norm, j=taken,
-            products=state.products + 1, applied=state.applied + preconditioned, status=status.astype(jnp.int32),
+            products=state.products + 1, applied=state.applied + preconditioned,
+            status=status.astype(jnp.int32),
         )  # fmt: skip
         full = taken == m
         return jax.lax.cond(full, lambda s: self._restart(problem, s), lambda s: s, state)
@@ -162,14 +164,15 @@ class GMRES(RecycledMethod, PreconditionedMethod):
     def _restart(self, problem: LinearSystem, state: GMRESState) -> GMRESState:
         m = state.triangle.shape[0]
         x = self._point(state)
-        slow = ~(state.norm <= (1 - _CYCLE_GAIN) * state.begin)
-        stalled = jnp.where(slow, state.stalled + 1, 0)
-        fresh = self._begin(problem, x, m, state.products + 1, state.applied, stalled)
+        slow = ~(state.norm <= (1 - _CYCLE_GAIN) * state.slow_norm)
+        stalled = jnp.where(slow, state.stalled + 1, 0).astype(jnp.int32)
+        fresh = self._begin(problem, x, m, state.products + 1, state.applied)
         status = jnp.where(
             state.status != 0, state.status,
             jnp.where(stalled >= self.patience, Reason.stalled.code, 0),
         )  # fmt: skip
-        return fresh._replace(status=status.astype(jnp.int32))
+        slow_norm = jnp.where(slow, state.slow_norm, state.norm)
+        return fresh._replace(status=status.astype(jnp.int32), stalled=stalled, slow_norm=slow_norm)
 
     def _point(self, state: GMRESState) -> Any:
         m = state.triangle.shape[0]

@@ -11,24 +11,30 @@ import scipy.linalg
 def orthonormalize(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Orthonormal rows T @ rows, and T; dependent rows are dropped.
 
-    Two passes of Cholesky QR, because the images of a recycled space are nearly orthonormal
-    already; pivoted QR where they are not.
+    Cholesky QR, because the images of a recycled space are nearly orthonormal already: one pass
+    where it loses few digits, else two; pivoted QR where they are far from it.
     """
+    from .kernels_arnoldi import combine, inner_products, solve_lower
+
     transform = np.eye(len(rows))
-    current = rows
+    current = np.array(rows)
     for _ in range(2):
-        gram = (current @ current.T).astype(np.float64)
+        gram = inner_products(current, current).astype(np.float64)
         try:
-            factor = scipy.linalg.cholesky(gram, lower=True)
-        except (np.linalg.LinAlgError, ValueError):
+            factor = np.linalg.cholesky(gram)
+        except np.linalg.LinAlgError:
             return _orthonormalize_pivoted(rows)
         diagonal = np.diag(factor)
         # Below this the first pass has lost too many digits for the second to repair.
         if not diagonal.min() > 100.0 * np.finfo(rows.dtype).eps ** 0.5 * diagonal.max():
             return _orthonormalize_pivoted(rows)
-        inverse = scipy.linalg.solve_triangular(factor, np.eye(len(rows)), lower=True)
+        inverse = np.eye(len(rows))
+        solve_lower(factor, inverse)
         transform = inverse @ transform
-        current = inverse.astype(rows.dtype) @ current
+        combine(inverse.astype(rows.dtype), current, current)
+        # The pass left a defect of about eps cond^2.
+        if not np.linalg.cond(factor) > 30.0:
+            break
     return current, transform.astype(rows.dtype)
 
 
@@ -66,13 +72,16 @@ def smallest(
         (P R^-1)^T and Q^T of [Q, R] = qr(G P), or None where G is singular to working precision
         or an eigenproblem failed.
     """
+    from .kernels_arnoldi import solve_lower, solve_upper
+
     columns = projected.shape[1]
     orthogonal, triangle = np.linalg.qr(projected)
     diagonal = np.abs(np.diag(triangle))
     if not diagonal.min() > 1e-14 * diagonal.max():
         return None
     try:
-        reduced = scipy.linalg.solve_triangular(triangle, orthogonal.T @ overlap)
+        reduced = orthogonal.T @ overlap
+        solve_upper(triangle, reduced)
         pairs = np.linalg.eig(reduced)
     except (np.linalg.LinAlgError, ValueError):
         return None
@@ -89,7 +98,8 @@ def smallest(
     spread = np.abs(np.diag(spread))
     selected = selected[:, spread > 1e-10 * spread[0]]
     outer, factor = np.linalg.qr(projected @ selected)
-    inner = scipy.linalg.solve_triangular(factor, selected.T, trans="T")
+    inner = np.ascontiguousarray(selected.T)
+    solve_lower(np.ascontiguousarray(factor.T), inner)
     return inner, np.ascontiguousarray(outer.T)
 
 

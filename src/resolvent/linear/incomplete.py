@@ -111,6 +111,10 @@ class IncompleteCholesky(Preconditioner):
         kernels.ic0_apply(self.factor, self.indices, self.indptr, self.inverse_pivots, r, z)
         return z
 
+    def __repr__(self) -> str:
+        bare = self.but(factor=None, indices=None, indptr=None, inverse_pivots=None)
+        return super(IncompleteCholesky, bare).__repr__()
+
 
 class IncompleteLU(Preconditioner):
     """Incomplete LU factorization with thresholds and partial pivoting (SciPy's SuperLU).
@@ -184,3 +188,7 @@ class IncompleteLU(Preconditioner):
         if self.factors is None:
             return super().apply(r)
         return self.factors.solve(r)
+
+    def __repr__(self) -> str:
+        # An address in memory would tell two runs apart.
+        return super(IncompleteLU, self.but(factors=None)).__repr__()

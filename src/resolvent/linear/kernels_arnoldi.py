@@ -33,9 +33,7 @@ def _subtract_four(row0, row1, row2, row3, factors, vector):
     # Four rows a sweep: the vector is loaded and stored once for four multiply-adds.
     factor0, factor1, factor2, factor3 = factors[0], factors[1], factors[2], factors[3]
     for p in range(vector.shape[0]):
-        vector[p] -= (
-            factor0 * row0[p] + factor1 * row1[p] + factor2 * row2[p] + factor3 * row3[p]
-        )
+        vector[p] -= factor0 * row0[p] + factor1 * row1[p] + factor2 * row2[p] + factor3 * row3[p]
 
 
 @numba.njit(cache=True, fastmath=_FAST)
@@ -61,8 +59,12 @@ def _dot_rows(basis, count, start, stop, piece, sums):
     whole = count - count % 4
     for i in range(0, whole, 4):
         _dot_four(
-            basis[i, start:stop], basis[i + 1, start:stop], basis[i + 2, start:stop],
-            basis[i + 3, start:stop], piece, sums[i : i + 4],
+            basis[i, start:stop],
+            basis[i + 1, start:stop],
+            basis[i + 2, start:stop],
+            basis[i + 3, start:stop],
+            piece,
+            sums[i : i + 4],
         )
     for i in range(whole, count):
         sums[i] += _dot(basis[i, start:stop], piece)
@@ -73,8 +75,12 @@ def _subtract_rows(basis, count, start, stop, factors, piece):
     whole = count - count % 4
     for i in range(0, whole, 4):
         _subtract_four(
-            basis[i, start:stop], basis[i + 1, start:stop], basis[i + 2, start:stop],
-            basis[i + 3, start:stop], factors[i : i + 4], piece,
+            basis[i, start:stop],
+            basis[i + 1, start:stop],
+            basis[i + 2, start:stop],
+            basis[i + 3, start:stop],
+            factors[i : i + 4],
+            piece,
         )
     for i in range(whole, count):
         _subtract(basis[i, start:stop], factors[i], piece)
@@ -131,20 +137,27 @@ def orthogonalize(basis, count, vector, coefficients, leftovers, tolerance):
 
 @numba.njit(cache=True)
 def arnoldi_step(
-    basis, recycled, position, vector, projections, triangle, rotations, reduced, leftovers,
-    tolerance, breakdown,
+    basis,
+    recycled,
+    position,
+    projections,
+    triangle,
+    rotations,
+    reduced,
+    leftovers,
+    tolerance,
+    breakdown,
 ):
     """One Arnoldi step with its Givens update; return (residual estimate, broke down).
 
-    `basis` holds the recycled C in its first `recycled` rows and V after them; row `position`
-    of `projections` receives the coefficients of the new vector against both, then its norm.
+    `basis` holds the recycled C in its first `recycled` rows and V after them, then the image of
+    the last vector, which becomes the next one in place; row `position` of `projections` receives
+    its coefficients against the rows before it, then its norm.
     """
     count = recycled + position + 1
     column = projections[position]
-    scale = 0.0
-    for p in range(vector.shape[0]):
-        scale += vector[p] * vector[p]
-    scale = math.sqrt(scale)
+    vector = basis[count]
+    scale = math.sqrt(_dot(vector, vector))
     norm = orthogonalize(basis, count, vector, column, leftovers, tolerance)
     broken = not norm > breakdown * scale
     if broken:
@@ -153,10 +166,9 @@ def arnoldi_step(
     # Rows are reused by later cycles, whose columns may start elsewhere.
     column[count + 1 :] = 0.0
     if not broken:
-        inverse = 1.0 / norm
-        target = basis[count]
+        inverse = vector.dtype.type(1.0 / norm)
         for p in range(vector.shape[0]):
-            target[p] = vector[p] * inverse
+            vector[p] *= inverse
     row = triangle[position]
     for i in range(position + 1):
         row[i] = column[recycled + i]
@@ -195,3 +207,112 @@ def back_substitute(triangle, count, reduced, solution):
             solution[j] = 0.0
         for i in range(j):
             solution[i] -= triangle[j, i] * solution[j]
+
+
+# Below: products of a few long rows. BLAS would start threads for these sizes, which on a machine
+# with other work wait for each other many times longer than the product takes.
+_PANEL = 256
+
+
+@numba.njit(cache=True, fastmath=_FAST)
+def _add_four_to_four(weights, i, j, row0, row1, row2, row3, out0, out1, out2, out3):
+    w00, w01, w02, w03 = weights[i, j], weights[i, j + 1], weights[i, j + 2], weights[i, j + 3]
+    w10, w11, w12, w13 = (
+        weights[i + 1, j], weights[i + 1, j + 1], weights[i + 1, j + 2], weights[i + 1, j + 3],
+    )  # fmt: skip
+    w20, w21, w22, w23 = (
+        weights[i + 2, j], weights[i + 2, j + 1], weights[i + 2, j + 2], weights[i + 2, j + 3],
+    )  # fmt: skip
+    w30, w31, w32, w33 = (
+        weights[i + 3, j], weights[i + 3, j + 1], weights[i + 3, j + 2], weights[i + 3, j + 3],
+    )  # fmt: skip
+    for p in range(row0.shape[0]):
+        a, b, c, d = row0[p], row1[p], row2[p], row3[p]
+        out0[p] += w00 * a + w01 * b + w02 * c + w03 * d
+        out1[p] += w10 * a + w11 * b + w12 * c + w13 * d
+        out2[p] += w20 * a + w21 * b + w22 * c + w23 * d
+        out3[p] += w30 * a + w31 * b + w32 * c + w33 * d
+
+
+@numba.njit(cache=True, fastmath=_FAST)
+def _add_products(weights, rows, start, stop, out):
+    """Add weights @ rows[:, start:stop] to the first rows of `out`."""
+    count, inner = weights.shape
+    width = stop - start
+    high, wide = count - count % 4, inner - inner % 4
+    for j in range(0, wide, 4):
+        row0, row1 = rows[j, start:stop], rows[j + 1, start:stop]
+        row2, row3 = rows[j + 2, start:stop], rows[j + 3, start:stop]
+        for i in range(0, high, 4):
+            _add_four_to_four(
+                weights, i, j, row0, row1, row2, row3,
+                out[i, :width], out[i + 1, :width], out[i + 2, :width], out[i + 3, :width],
+            )  # fmt: skip
+        for i in range(high, count):
+            _subtract_four(row0, row1, row2, row3, -weights[i, j : j + 4], out[i, :width])
+    for j in range(wide, inner):
+        for i in range(count):
+            _subtract(rows[j, start:stop], -weights[i, j], out[i, :width])
+
+
+@numba.njit(cache=True)
+def combine(weights, rows, out):
+    """Write weights @ rows to the first rows of `out`, which may be `rows` itself."""
+    count, length = weights.shape[0], rows.shape[1]
+    piece = np.empty((count, _PANEL), rows.dtype)
+    for start in range(0, length, _PANEL):
+        stop = min(start + _PANEL, length)
+        piece[:] = 0.0
+        _add_products(weights, rows, start, stop, piece)
+        for i in range(count):
+            out[i, start:stop] = piece[i, : stop - start]
+
+
+@numba.njit(cache=True)
+def combine_two(weights, rows, more_weights, more_rows, out):
+    """Write weights @ rows + more_weights @ more_rows to `out`, which may share their memory."""
+    count, length = weights.shape[0], rows.shape[1]
+    piece = np.empty((count, _PANEL), rows.dtype)
+    for start in range(0, length, _PANEL):
+        stop = min(start + _PANEL, length)
+        piece[:] = 0.0
+        _add_products(weights, rows, start, stop, piece)
+        _add_products(more_weights, more_rows, start, stop, piece)
+        for i in range(count):
+            out[i, start:stop] = piece[i, : stop - start]
+
+
+@numba.njit(cache=True)
+def inner_products(left, right):
+    """left @ right.T, both with long rows."""
+    products = np.zeros((right.shape[0], left.shape[0]), left.dtype)
+    length = left.shape[1]
+    for start in range(0, length, 4 * _PANEL):
+        stop = min(start + 4 * _PANEL, length)
+        for i in range(right.shape[0]):
+            _dot_rows(left, left.shape[0], start, stop, right[i, start:stop], products[i])
+    return products.T.copy()
+
+
+@numba.njit(cache=True, fastmath=_FAST)
+def long_norm(vector):
+    """Euclidean norm."""
+    return math.sqrt(_dot(vector, vector))
+
+
+@numba.njit(cache=True)
+def solve_lower(lower, right):
+    """Overwrite the small matrix `right` with L^-1 right; no pivot may be zero."""
+    for i in range(lower.shape[0]):
+        for j in range(i):
+            right[i] -= lower[i, j] * right[j]
+        right[i] /= lower[i, i]
+
+
+@numba.njit(cache=True)
+def solve_upper(upper, right):
+    """Overwrite the small matrix `right` with R^-1 right; no pivot may be zero."""
+    for i in range(upper.shape[0] - 1, -1, -1):
+        for j in range(i + 1, upper.shape[0]):
+            right[i] -= upper[i, j] * right[j]
+        right[i] /= upper[i, i]

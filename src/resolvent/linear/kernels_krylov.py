@@ -24,19 +24,9 @@ BETA = 2
 STEPS = 3
 
 
-# Which of two products is fused into a sum, and how three factors are grouped, would otherwise be
-# LLVM's choice, and Jacobi-CG was seen to change its last bits between two compilations of the same
-# source. These products carry no fast-math flag, which leaves no choice.
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _times(left, right):
-    return left * right
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _weighted_square(weight, value):
-    return (value * value) * weight
+# Helpers are inlined by force. A helper that stays a call exists twice, in its own module and as a
+# copy optimised again inside its caller; the process that compiles runs the first and the process
+# that loads from the cache runs the second, and their sums can differ in the last bit.
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
@@ -61,7 +51,7 @@ def cg_jacobi_start(inverse_diagonal, r, p, scalars):
     for i in range(r.shape[0]):
         value = np.float64(r[i])
         square += value * value
-        rho += _weighted_square(np.float64(inverse_diagonal[i]), value)
+        rho += value * value * np.float64(inverse_diagonal[i])
         p[i] = inverse_diagonal[i] * r[i]
     scalars[RHO] = rho
     scalars[NORM] = np.sqrt(square)
@@ -69,7 +59,7 @@ def cg_jacobi_start(inverse_diagonal, r, p, scalars):
     scalars[STEPS] = 0.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
 def _csr_product(data, indices, indptr, p, product):
     curvature = 0.0
     k = np.uint64(indptr[0])
@@ -84,7 +74,7 @@ def _csr_product(data, indices, indptr, p, product):
     return curvature
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=FAST)
 def _residual_step(r, product, alpha):
     square = 0.0
     step = r.dtype.type(alpha)
@@ -96,7 +86,7 @@ def _residual_step(r, product, alpha):
     return square
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=FAST)
 def _residual_step_jacobi(inverse_diagonal, r, product, alpha):
     square = 0.0
     rho = 0.0
@@ -106,11 +96,11 @@ def _residual_step_jacobi(inverse_diagonal, r, product, alpha):
         r[i] = value
         wide = np.float64(value)
         square += wide * wide
-        rho += _weighted_square(np.float64(inverse_diagonal[i]), wide)
+        rho += wide * wide * np.float64(inverse_diagonal[i])
     return square, rho
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=FAST)
 def _iterate_step(x, p, r, alpha, beta):
     step = x.dtype.type(alpha)
     turn = x.dtype.type(beta)
@@ -120,24 +110,17 @@ def _iterate_step(x, p, r, alpha, beta):
         p[i] = r[i] + turn * direction
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=FAST)
 def _iterate_step_jacobi(inverse_diagonal, x, p, r, alpha, beta):
     step = x.dtype.type(alpha)
     turn = x.dtype.type(beta)
     for i in range(x.shape[0]):
         direction = p[i]
         x[i] += step * direction
-        p[i] = _times(inverse_diagonal[i], r[i]) + turn * direction
+        p[i] = inverse_diagonal[i] * r[i] + turn * direction
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _add_multiple(x, p, alpha):
-    step = x.dtype.type(alpha)
-    for i in range(x.shape[0]):
-        x[i] += step * p[i]
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(forceinline=True, nogil=True, error_model="numpy")
 def _breakdown(curvature, rho):
     if not (np.isfinite(curvature) and np.isfinite(rho)):
         return NON_FINITE
@@ -196,7 +179,7 @@ def cg_jacobi(
     return done, RUNNING
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
 def _symmetric_product(lower_data, lower_indices, lower_indptr, diagonal, p, product):
     curvature = 0.0
     k = np.uint64(0)
@@ -337,17 +320,17 @@ def ssor_cg_start(
     scalars[STEPS] = 0.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=FAST)
 def _ssor_direction(omega, beta, h, q, t):
     weight = q.dtype.type(2.0 - omega)
     turn = q.dtype.type(beta)
     for i in range(q.shape[0]):
-        direction = _times(weight, h[i]) + turn * q[i]
+        direction = weight * h[i] + turn * q[i]
         q[i] = direction
         t[i] = direction
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
 def _ssor_backward(scaled, lower_indices, lower_indptr, t):
     n = np.uint64(t.shape[0])
     k = np.uint64(lower_indptr[n])
@@ -360,7 +343,7 @@ def _ssor_backward(scaled, lower_indices, lower_indptr, t):
             t[np.uint64(lower_indices[k])] -= scaled[k] * value
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
 def _ssor_forward(scaled, lower_indices, lower_indptr, omega, q, t, s, product):
     weight = q.dtype.type(2.0 - omega)
     rest = q.dtype.type(omega - 1.0)
@@ -383,7 +366,7 @@ def _ssor_forward(scaled, lower_indices, lower_indptr, omega, q, t, s, product):
     return curvature
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=FAST)
 def _ssor_update(diagonal, omega, alpha, y, v, h, t, s, product):
     # q and product carry a factor w; t and s do not.
     step = y.dtype.type(alpha)
@@ -398,7 +381,7 @@ def _ssor_update(diagonal, omega, alpha, y, v, h, t, s, product):
         value = v[i] - part * product[i]
         v[i] = value
         wide = np.float64(value)
-        square += _weighted_square(np.float64(diagonal[i]), wide)
+        square += wide * wide * np.float64(diagonal[i])
         wide = np.float64(hatted)
         rho += wide * wide
     return square, rho

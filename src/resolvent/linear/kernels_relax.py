@@ -27,8 +27,10 @@ from resolvent.linear.kernels import CONTRACT, FAST, NON_FINITE, ONE, RUNNING
 NORM = 0
 STEPS = 1
 
+# Helpers are inlined by force, so that one compilation decides how their sums are rounded.
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=FAST)
 def _norm(r):
     square = 0.0
     for i in range(r.shape[0]):
@@ -99,7 +101,7 @@ def sor_backward_start(data, indices, indptr, positions, omega, r, d, scalars):
     scalars[STEPS] = 0.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
 def _sor_pass(data, indices, indptr, positions, omega, x, d):
     factor = x.dtype.type(omega)
     rest = x.dtype.type(1.0 / omega - 1.0)
@@ -127,7 +129,7 @@ def _sor_pass(data, indices, indptr, positions, omega, x, d):
     return np.sqrt(square)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
 def _sor_backward_pass(data, indices, indptr, positions, omega, x, d):
     factor = x.dtype.type(omega)
     rest = x.dtype.type(1.0 / omega - 1.0)
@@ -192,7 +194,7 @@ def sor_backward(data, indices, indptr, positions, omega, x, d, scalars, steps, 
 # entries that it reads for its own recursion. Both halves together read the matrix once.
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
 def _ssor_backward_half(data, indices, indptr, positions, omega, x, f, g, e):
     factor = x.dtype.type(omega)
     weight = x.dtype.type(2.0 - omega)
@@ -212,7 +214,7 @@ def _ssor_backward_half(data, indices, indptr, positions, omega, x, f, g, e):
         x[i] += whole
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
 def _ssor_forward_half(data, indices, indptr, positions, omega, f, g):
     factor = f.dtype.type(omega)
     rest = f.dtype.type(1.0 / omega - 1.0)
@@ -277,7 +279,7 @@ def ssor_apply(data, indices, indptr, positions, omega, r, z):
         z[i] = weight * z[i] - factor / data[centre] * above
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
 def _jacobi_pass(data, indices, indptr, inverse_diagonal, omega, x, r, d, d_next):
     factor = x.dtype.type(omega)
     square = 0.0

@@ -67,6 +67,11 @@ class PreconditionedMethod(Method):
         return self.name if M is None else f"{self.name} with {M}"
 
 
+def dot(a: Any, b: Any) -> Any:
+    """The inner product of two vectors, without waking BLAS threads on the host."""
+    return np.einsum("i,i->", a, b) if isinstance(a, np.ndarray) else jnp.vdot(a, b)
+
+
 def namespace(x: Any) -> Any:
     """`numpy` or `jax.numpy`, after the kind of the array."""
     return np if isinstance(x, np.ndarray) else jnp

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from resolvent._core.memory import Memory
 from resolvent._core.solution import Reason
-from resolvent.linear.krylov import PreconditionedMethod, namespace
+from resolvent.linear.krylov import PreconditionedMethod, dot, namespace
 from resolvent.linear.preconditioners import Preconditioner
 from resolvent.linear.problem import LinearSystem
 
@@ -76,14 +76,14 @@ class MINRES(PreconditionedMethod):
         xp = namespace(x)
         r = problem.residual(x)
         z = self._apply(r)
-        square = xp.vdot(r, z)
+        square = dot(r, z)
         beta = xp.sqrt(xp.maximum(square, 0.0))
         zero, one = xp.zeros((), x.dtype), xp.ones((), x.dtype)
         nothing = xp.zeros_like(x)
         status = xp.where(square < 0, Reason.breakdown.code, 0)
         return MINRESState(
             x, r, nothing, r, z, nothing, nothing, one, beta, zero, zero, beta, -one, zero,
-            xp.sqrt(xp.vdot(r, r)), products, status,
+            xp.sqrt(dot(r, r)), products, status,
         )  # fmt: skip
 
     def step(self, problem: LinearSystem, state: MINRESState) -> MINRESState:
@@ -91,10 +91,10 @@ class MINRES(PreconditionedMethod):
         beta = xp.where(state.beta == 0, 1.0, state.beta).astype(state.x.dtype)
         v = state.z / beta
         y = problem.operator.mv(v) - (beta / state.beta_old) * state.lanczos_old
-        alpha = xp.vdot(v, y)
+        alpha = dot(v, y)
         y = y - (alpha / beta) * state.lanczos
         z = self._apply(y)
-        square = xp.vdot(y, z)
+        square = dot(y, z)
         beta_next = xp.sqrt(xp.maximum(square, 0.0))
         delta = state.cosine * state.dbar + state.sine * alpha
         gbar = state.sine * state.dbar - state.cosine * alpha
@@ -116,7 +116,7 @@ class MINRES(PreconditionedMethod):
         status = xp.where(bad, Reason.breakdown.code, xp.where(spent, Reason.stalled.code, 0))
         return MINRESState(
             x, r, state.lanczos, y, z, state.w, w, beta, beta_next, dbar, epsilon, phibar,
-            cosine, sine, xp.sqrt(xp.vdot(r, r)), state.products + 1, status,
+            cosine, sine, xp.sqrt(dot(r, r)), state.products + 1, status,
         )  # fmt: skip
 
     def measure(self, problem: LinearSystem, state: MINRESState) -> Any:

@@ -142,6 +142,10 @@ class AlgebraicMultigrid(Preconditioner):
         kernels.sor_sweep_backward(*rows, b, x)
         return x
 
+    def __repr__(self) -> str:
+        bare = self.but(levels=None, coarsest=None)
+        return super(AlgebraicMultigrid, bare).__repr__()
+
 
 def _pyamg() -> Any:
     try:

@@ -268,17 +268,26 @@ def _kernels() -> Any:
     return kernels
 
 
-def few_diagonals(matrix: Any) -> Diagonals | None:
-    """The diagonal form of a CSR matrix that has few, well-filled diagonals, else None."""
+def _offsets(matrix: Any) -> np.ndarray | None:
+    """The offsets of a CSR matrix that has few, well-filled diagonals, else None."""
     kernels = _kernels()
     offsets = np.zeros(FEW_DIAGONALS, np.int64)
     counts = np.zeros(FEW_DIAGONALS, np.int64)
     found = kernels.count_diagonals(matrix.indices, matrix.indptr, FEW_DIAGONALS, offsets, counts)
-    if found <= 0 or found > FEW_DIAGONALS:
+    if not 0 < found <= FEW_DIAGONALS or matrix.nnz < WELL_FILLED * found * matrix.shape[0]:
         return None
-    if matrix.nnz < WELL_FILLED * found * matrix.shape[0]:
-        return None
-    return to_diagonals(matrix, np.sort(offsets[:found]))
+    return offsets[:found]
+
+
+def has_few_diagonals(matrix: Any) -> bool:
+    """Whether diagonal storage pays for this CSR matrix."""
+    return matrix.shape[0] >= WORTH_DIAGONALS and _offsets(matrix) is not None
+
+
+def few_diagonals(matrix: Any) -> Diagonals | None:
+    """The diagonal form of a CSR matrix that has few, well-filled diagonals, else None."""
+    offsets = _offsets(matrix)
+    return None if offsets is None else to_diagonals(matrix, offsets)
 
 
 def to_diagonals(matrix: Any, offsets: Any = None) -> Diagonals:

@@ -72,7 +72,7 @@ class PolynomialPreconditioner(_MatrixPolynomial):
         arXiv:2301.13194.
     """
 
-    degree: int = static(2)
+    degree: int = static(default=2)
     traces: tuple[float, ...] | None = None
     operator: Any = None
     ratios: Any = None
@@ -137,7 +137,7 @@ class PolynomialPreconditioner(_MatrixPolynomial):
     def apply(self, r: Any) -> Any:
         """P r / e_degree(A)."""
         if self.ratios is None:
-            super().apply(r)
+            return super().apply(r)
         w = r
         for ratio in self.ratios:
             w = r - ratio * self.operator.mv(w)
@@ -181,7 +181,7 @@ class ChebyshevPreconditioner(_MatrixPolynomial):
         gradient calculations.
     """
 
-    degree: int = static(4)
+    degree: int = static(default=4)
     low: float | None = None
     high: float | None = None
     operator: Any = None
@@ -230,17 +230,17 @@ class ChebyshevPreconditioner(_MatrixPolynomial):
 
     def apply(self, r: Any) -> Any:
         """q(A) r."""
-        if self.operator is None:
-            super().apply(r)
-        assert self.low is not None and self.high is not None
-        theta, delta = (self.high + self.low) / 2, (self.high - self.low) / 2
+        low, high, operator = self.low, self.high, self.operator
+        if operator is None or low is None or high is None:
+            return super().apply(r)
+        theta, delta = (high + low) / 2, (high - low) / 2
         sigma = theta / delta
         rho = 1 / sigma
         d = r / theta
         z = d
         for _ in range(self.degree):
             following = 1 / (2 * sigma - rho)
-            d = following * rho * d + 2 * following / delta * (r - self.operator.mv(z))
+            d = following * rho * d + 2 * following / delta * (r - operator.mv(z))
             z = z + d
             rho = following
         return z

@@ -14,7 +14,6 @@ from resolvent._core.problem import Engine, Problem
 from resolvent._core.solution import Certificate
 from resolvent._core.value import static
 from resolvent.linear.operators import (
-    WORTH_DIAGONALS,
     DenseMatrix,
     Diagonals,
     MatrixFree,
@@ -22,6 +21,7 @@ from resolvent.linear.operators import (
     SparseMatrix,
     as_operator,
     few_diagonals,
+    has_few_diagonals,
     to_diagonals,
 )
 
@@ -136,6 +136,8 @@ class LinearSystem(Problem):
 
     def residual(self, x: Any) -> Any:
         """b - A x."""
+        if isinstance(x, np.ndarray) and not x.any():
+            return self.b.copy()  # nothing to multiply: zero is where most solves begin
         if x.ndim == 1 or isinstance(self.operator, SparseMatrix | DenseMatrix):
             return self.b - self.operator.mv(x)
         columns = [self.operator.mv(x[:, j]) for j in range(x.shape[1])]
@@ -212,6 +214,8 @@ class LinearSystem(Problem):
         if isinstance(operator, SparseMatrix):
             if "host" not in engines:
                 return "traced", "diagonals"
+            if "traced" in engines and has_few_diagonals(operator.matrix):
+                return "traced", "diagonals"
             return "host", "rows"
         if operator.engine in engines:
             return operator.engine, "dense"
@@ -229,19 +233,6 @@ class LinearSystem(Problem):
             needed="a matrix whose entries are known in that form",
             advice="Pass a SciPy sparse matrix, or storage='auto'.",
         )  # fmt: skip
-
-    def prefers_diagonals(self) -> bool:
-        """Whether the auto storage would look for diagonals at all."""
-        return self.storage == "auto" and isinstance(self.operator, SparseMatrix) and (
-            self.n >= WORTH_DIAGONALS
-        )  # fmt: skip
-
-    def structured(self) -> "LinearSystem":
-        """This system in diagonal storage, if its matrix has that structure; else itself."""
-        if not self.prefers_diagonals():
-            return self
-        found = few_diagonals(self.operator.matrix)  # pyright: ignore[reportAttributeAccessIssue]
-        return self if found is None else self._with(found)
 
     def prepare(self, engine: Engine) -> "LinearSystem":
         """The data in the engine's arrays."""

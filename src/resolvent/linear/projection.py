@@ -35,7 +35,7 @@ class Projected(WarmStart):
         successive right-hand sides.
     """
 
-    size: int = static(6)
+    size: int = static(default=6)
 
     def __post_init__(self) -> None:
         count("size", self.size, least=1)
@@ -46,21 +46,21 @@ class Projected(WarmStart):
     def propose(self, problem: Any, solutions: list[Any]) -> Any:
         if problem.b.ndim > 1:
             return solutions[-1]
-        X = np.stack([np.asarray(x) for x in solutions], axis=1)
-        scales = np.linalg.norm(X, axis=0)
-        X = X[:, scales > 0] / scales[scales > 0]
-        if X.shape[1] == 0:
-            return None
-        # Old solutions are nearly parallel: directions lost to rounding must not enter.
-        Q, sizes, _ = np.linalg.svd(X, full_matrices=False)
-        Q = Q[:, sizes > 1e-12 * sizes[0]]
         mv = problem.operator.mv
         kind = type(problem.start(None))
-        images = np.stack(
-            [np.asarray(mv(_like(kind, q.astype(problem.b.dtype)))) for q in Q.T], axis=1
+        rows = np.stack([np.asarray(x) for x in solutions])
+        images = np.stack([np.asarray(mv(_like(kind, x))) for x in rows])
+        scales = np.linalg.norm(images, axis=1)
+        rows, images = rows[scales > 0], images[scales > 0]
+        scales = scales[scales > 0, None]
+        if len(rows) == 0:
+            return None
+        rows, images = rows / scales, images / scales
+        # The old solutions are nearly parallel: what rounding made of their differences is cut.
+        weights, *_ = np.linalg.lstsq(
+            images @ images.T, images @ np.asarray(problem.b), rcond=1e3 * np.finfo(rows.dtype).eps
         )
-        weights, *_ = np.linalg.lstsq(images, np.asarray(problem.b), rcond=None)
-        return _like(kind, (Q @ weights).astype(problem.b.dtype))
+        return _like(kind, (weights @ rows).astype(problem.b.dtype))
 
 
 def _like(kind: type, array: np.ndarray) -> Any:

@@ -58,12 +58,15 @@ class RecycledMethod(PreconditionedMethod):
         """Up to `steps` Arnoldi steps, one cycle at a time so that an interrupt loses little."""
         M = self.preconditioner
         apply = None if M is None else M.apply
+        into = None
+        if isinstance(problem.operator, SparseMatrix):
+            into = recycling.sparse_into(problem.operator.matrix)
         traces: list[Any] = []
         try:
             while steps > 0:
                 state, trace = recycling.advance(
                     state, problem.operator.mv, apply, steps=min(steps, self.cycle),
-                    target=target, patience=self.patience,
+                    target=target, patience=self.patience, op_into=into,
                 )  # fmt: skip
                 traces.append(trace)
                 steps -= len(trace)

@@ -19,7 +19,7 @@ from . import harmonic
 Apply = Callable[[np.ndarray], np.ndarray]
 
 RUNNING, BREAKDOWN, STALLED, NONFINITE = 0, 1, 2, 3
-_BLOCK = 2048
+_WORTH = 0.5  # of a cycle: a shorter last one leaves the space of the solve as it is
 
 
 class RecycledSpace(NamedTuple):
@@ -41,19 +41,22 @@ class CycleState(NamedTuple):
     basis: np.ndarray  # C, then V: (cycle + 1, n)
     directions: np.ndarray  # U, then Z where there is a preconditioner: (cycle or k + 1, n)
     shadows: np.ndarray  # M U: (k + 1, n), or (0, n) without a preconditioner
+    overlap: np.ndarray  # C (M U)^T: (k + 1, k + 1)
     projections: np.ndarray  # row j: coefficients of A z_j on C, V and v_{j+1}
     triangle: np.ndarray  # row j: column j of the rotated Hessenberg matrix
     rotations: np.ndarray
     reduced: np.ndarray  # the rotated right-hand side of the least-squares problem
     limit: int  # k
     recycled: int  # columns of U and C in use
+    renewals: int  # how often U and C were replaced in this solve
     position: int  # Arnoldi steps done in the cycle
     is_open: bool  # x and residual do not contain the cycle's steps yet
     is_aligned: bool  # C^T residual = 0 holds
     is_broken: bool  # the last step found an invariant subspace
     norm: float  # running residual norm
     cycle_norm: float  # residual norm at the start of the cycle
-    stalled_cycles: int
+    slow_norm: float  # what full cycles must lower to count as progress
+    slow_cycles: int  # full cycles since then
     steps: int
     products: int
     preconditions: int
@@ -84,26 +87,29 @@ def allocate(
     cycle = min(cycle, size)
     recycle = min(recycle, max(cycle - 2, 0))
     kept = recycle + 1 if recycle else 0
-    norm = float(np.linalg.norm(residual))
+    norm = _norm(residual)
     return CycleState(
         x=np.array(x, dtype=dtype),
         residual=np.array(residual),
         basis=np.zeros((cycle + 1, size), dtype),
         directions=np.zeros((cycle if preconditioned else kept, size), dtype),
         shadows=np.zeros((kept if preconditioned else 0, size), dtype),
+        overlap=np.zeros((kept, kept)),
         projections=np.zeros((cycle, cycle + 1), dtype),
         triangle=np.zeros((cycle, cycle + 1), dtype),
         rotations=np.zeros((cycle, 2), dtype),
         reduced=np.zeros(cycle + 1, dtype),
         limit=recycle,
         recycled=0,
+        renewals=0,
         position=0,
         is_open=False,
         is_aligned=True,
         is_broken=False,
         norm=norm,
         cycle_norm=norm,
-        stalled_cycles=0,
+        slow_norm=norm,
+        slow_cycles=0,
         steps=0,
         products=0,
         preconditions=0,
@@ -180,53 +186,65 @@ def begin(
     return _align(state) if state.recycled else state
 
 
-def _adopt(
-    state: CycleState, space: RecycledSpace, op: Apply, op_rows: Apply | None
-) -> CycleState:
+def _adopt(state: CycleState, space: RecycledSpace, op: Apply, op_rows: Apply | None) -> CycleState:
+    from .kernels_arnoldi import combine, inner_products
+
     dtype = state.residual.dtype
     count = min(len(space.directions), len(state.basis) - 2, state.limit + 1)
-    directions = space.directions[:count].astype(dtype)
-    shadows = space.shadows[:count] if len(space.shadows) else space.directions[:count]
-    shadows = shadows.astype(dtype)
-    products = state.products
-    images = space.images[:count].astype(dtype)
-    weights = np.random.default_rng(0).standard_normal(count).astype(dtype)
-    expected = weights @ images
-    difference = np.linalg.norm(op(weights @ directions) - expected)
-    products += 1
+    directions, images = state.directions[:count], state.basis[:count]
+    shadows = state.shadows[:count] if len(state.shadows) else directions
+    directions[:], images[:] = space.directions[:count], space.images[:count]
+    if len(state.shadows):
+        shadows[:] = space.shadows[:count] if len(space.shadows) else directions
+    probe = np.empty((2, len(state.x)), dtype)
+    weights = np.random.default_rng(0).standard_normal((1, count)).astype(dtype)
+    combine(weights, directions, probe[:1])
+    combine(weights, images, probe[1:])
+    difference = _norm(op(probe[0]) - probe[1])
+    products = state.products + 1
     tolerance = np.finfo(dtype).eps ** (2 / 3) * np.linalg.norm(weights)
     if not difference <= tolerance:
-        if op_rows is None:
-            images = np.stack([op(row) for row in directions])
-        else:
-            images = np.ascontiguousarray(op_rows(directions))
+        images = (
+            np.stack([op(row) for row in directions]) if op_rows is None else op_rows(directions)
+        )
         products += count
         images, transform = harmonic.orthonormalize(images)
-        directions, shadows = transform @ directions, transform @ shadows
         count = len(images)
-    if not (np.all(np.isfinite(images)) and np.all(np.isfinite(directions))):
-        count = 0
-    state.basis[:count] = images[:count]
-    state.directions[:count] = directions[:count]
-    if len(state.shadows):
-        state.shadows[:count] = shadows[:count]
+        state.basis[:count] = images
+        combine(transform, directions, directions)
+        if len(state.shadows):
+            combine(transform, shadows, shadows)
+    images, directions, shadows = state.basis[:count], directions[:count], shadows[:count]
+    # A sum is finite only if its terms are; one pass instead of a long array of truth values.
+    if not np.isfinite(images.sum() + directions.sum()):
+        return state._replace(products=products)
+    state.overlap[:count, :count] = inner_products(images, shadows)
     return state._replace(recycled=count, products=products)
 
 
 def _align(state: CycleState) -> CycleState:
-    images = state.basis[: state.recycled]
-    along = images @ state.residual
-    state.x[:] += along @ state.directions[: state.recycled]
-    state.residual[:] -= along @ images
-    norm = float(np.linalg.norm(state.residual))
+    from .kernels_arnoldi import combine_two, inner_products
+
+    x, residual = state.x[None], state.residual[None]
+    along = inner_products(state.basis[: state.recycled], residual).T.copy()
+    one = np.ones((1, 1), x.dtype)
+    combine_two(one, x, along, state.directions[: state.recycled], x)
+    combine_two(one, residual, -along, state.basis[: state.recycled], residual)
+    norm = _norm(state.residual)
     return state._replace(norm=norm, cycle_norm=norm, is_aligned=True)
+
+
+def _norm(vector: np.ndarray) -> float:
+    from .kernels_arnoldi import long_norm
+
+    return float(long_norm(np.ascontiguousarray(vector)))
 
 
 def refresh(state: CycleState, b: np.ndarray, op: Apply) -> CycleState:
     """Close the running cycle and recompute the residual from the data (one product)."""
     state = _close(state)
     state.residual[:] = b - op(state.x)
-    norm = float(np.linalg.norm(state.residual))
+    norm = _norm(state.residual)
     return state._replace(
         norm=norm, is_aligned=state.recycled == 0, products=state.products + 1, code=RUNNING
     )
@@ -241,6 +259,7 @@ def advance(
     target: float,
     stall: float = 1e-3,
     patience: int = 1,
+    op_into: Callable[[np.ndarray, np.ndarray], object] | None = None,
 ) -> tuple[CycleState, np.ndarray]:
     """Take up to `steps` Arnoldi steps, over as many cycles as that needs.
 
@@ -253,8 +272,9 @@ def advance(
         precondition: v -> M^-1 v, the same or another at every step, or None.
         steps: most Arnoldi steps to take.
         target: absolute residual norm.
-        stall: a full cycle must lower the residual norm by more than this, relative.
-        patience: cycles in a row below `stall` that give code STALLED.
+        stall: full cycles must lower the residual norm by at least this, relative.
+        patience: after so many full cycles that together did not, the code is STALLED.
+        op_into: (v, out) -> None, the same product written to `out`, where that is cheaper.
 
     Returns:
         The state and the running residual norm after each step, shape (steps done,).
@@ -276,7 +296,7 @@ def advance(
     while len(trace) < steps and state.code == RUNNING and not state.norm <= target:
         if not state.is_open:
             state = _open(state)
-        state = _run_cycle(state, op, precondition, steps - len(trace), target, trace)
+        state = _run_cycle(state, op, precondition, steps - len(trace), target, trace, op_into)
         length = len(state.basis) - 1 - state.recycled
         if state.position == length or state.norm <= target or state.is_broken:
             state = _close(state, stall, patience)
@@ -300,6 +320,7 @@ def _run_cycle(
     steps: int,
     target: float,
     trace: list[float],
+    op_into: Callable[[np.ndarray, np.ndarray], object] | None,
 ) -> CycleState:
     from .kernels_arnoldi import arnoldi_step
 
@@ -316,10 +337,22 @@ def _run_cycle(
             direction = directions[recycled + position]
             direction[:] = precondition(vector)
             vector = direction
-        image = np.array(op(vector), dtype=basis.dtype)
+        image = basis[recycled + position + 1]
+        if op_into is None:
+            image[:] = op(vector)
+        else:
+            op_into(vector, image)
         norm, broken = arnoldi_step(
-            basis, recycled, position, image, state.projections, state.triangle,
-            state.rotations, state.reduced, leftovers, tolerance, 10.0 * epsilon,
+            basis,
+            recycled,
+            position,
+            state.projections,
+            state.triangle,
+            state.rotations,
+            state.reduced,
+            leftovers,
+            tolerance,
+            10.0 * epsilon,
         )
         position += 1
         trace.append(norm)
@@ -357,16 +390,23 @@ def _correction(state: CycleState) -> tuple[np.ndarray, np.ndarray]:
 
 def iterate(state: CycleState) -> np.ndarray:
     """The iterate after the last step, without ending the cycle."""
+    from .kernels_arnoldi import combine_two
+
     if not state.is_open or state.position == 0:
         return state.x.copy()
     weights, coupled = _correction(state)
-    correction = weights @ _krylov_directions(state)
-    if state.recycled:
-        correction -= coupled @ state.directions[: state.recycled]
-    return state.x + correction
+    x = np.empty_like(state.x)
+    combine_two(
+        weights[None], _krylov_directions(state), -coupled[None],
+        state.directions[: state.recycled], x[None],
+    )  # fmt: skip
+    x += state.x
+    return x
 
 
 def _close(state: CycleState, stall: float = 0.0, patience: int = 1) -> CycleState:
+    from .kernels_arnoldi import combine
+
     if not state.is_open:
         return state
     steps, recycled = state.position, state.recycled
@@ -377,36 +417,44 @@ def _close(state: CycleState, stall: float = 0.0, patience: int = 1) -> CycleSta
         change = weights @ state.projections[:steps, recycled : recycled + images]
         change *= -1.0
         change[0] += state.cycle_norm
-        state.residual[:] = change @ state.basis[recycled : recycled + images]
-    norm = float(np.linalg.norm(state.residual)) if np.isfinite(state.norm) else state.norm
-    lowered = norm <= (1.0 - stall) * state.cycle_norm
-    full = steps == len(state.basis) - 1 - recycled
-    stalled = 0 if lowered or not full else state.stalled_cycles + 1
+        combine(change[None], state.basis[recycled : recycled + images], state.residual[None])
+    norm = _norm(state.residual) if np.isfinite(state.norm) else state.norm
+    slow_norm, slow_cycles = state.slow_norm, state.slow_cycles
+    if norm <= (1.0 - stall) * slow_norm:
+        slow_norm, slow_cycles = norm, 0
+    elif steps == len(state.basis) - 1 - recycled:
+        slow_cycles += 1
     code = RUNNING
     if not np.isfinite(norm):
         code = NONFINITE
-    elif state.is_broken and not lowered:
+    elif state.is_broken and not norm <= (1.0 - stall) * state.cycle_norm:
         code = BREAKDOWN
-    elif stalled >= patience and stall > 0.0:
+    elif slow_cycles >= patience and stall > 0.0:
         code = STALLED
-    return state._replace(is_open=False, norm=norm, stalled_cycles=stalled, code=code)
+    return state._replace(
+        is_open=False, norm=norm, slow_norm=slow_norm, slow_cycles=slow_cycles, code=code
+    )
 
 
 def _renew(state: CycleState) -> CycleState:
     """Replace U and C by the harmonic Ritz vectors of the closed cycle."""
+    from .kernels_arnoldi import combine, combine_two, inner_products
+
     steps, recycled = state.position, state.recycled
     if state.limit == 0 or steps == 0 or not np.isfinite(state.norm):
         return state._replace(position=0)
     columns = recycled + steps
     rows = columns if state.is_broken else columns + 1
     basis = state.basis[:rows]
+    krylov = _krylov_directions(state)
     shadows = state.shadows if len(state.shadows) else state.directions
     shadows = shadows[:recycled]
-    scale = np.ones(recycled)
+    # Unit shadows, so that the small problem is scaled like the Krylov vectors beside them.
+    scale = 1.0 / np.sqrt(np.einsum("ij,ij->i", shadows, shadows).astype(np.float64))
     overlap = np.zeros((rows, columns))
     if recycled:
-        scale = 1.0 / np.linalg.norm(shadows, axis=1).astype(np.float64)
-        overlap[:, :recycled] = (basis @ shadows.T) * scale
+        overlap[:recycled, :recycled] = state.overlap[:recycled, :recycled] * scale
+        overlap[recycled:, :recycled] = inner_products(basis[recycled:], shadows) * scale
     overlap[recycled:columns, recycled:] = np.eye(steps)
     projected = np.zeros((rows, columns))
     projected[:recycled, :recycled] = np.diag(scale)
@@ -415,33 +463,31 @@ def _renew(state: CycleState) -> CycleState:
     if found is None:
         return state._replace(position=0)
     inner, outer = found
+    count = len(inner)
+    state.overlap[:count, :count] = outer @ overlap @ inner.T
     inner[:, :recycled] *= scale
     inner, outer = inner.astype(basis.dtype), outer.astype(basis.dtype)
-    count = len(inner)
-    krylov = _krylov_directions(state)
-    # In blocks of unknowns: the products stay in cache and no long temporaries are allocated.
-    for start in range(0, basis.shape[1], _BLOCK):
-        part = np.s_[start : start + _BLOCK]
-        renewed = inner[:, recycled:] @ krylov[:, part]
-        if recycled:
-            renewed += inner[:, :recycled] @ state.directions[:recycled, part]
-        if len(state.shadows):
-            shadowed = inner[:, recycled:] @ state.basis[recycled:columns, part]
-            if recycled:
-                shadowed += inner[:, :recycled] @ shadows[:, part]
-            state.shadows[:count, part] = shadowed
-        images = outer @ basis[:, part]
-        state.directions[:count, part] = renewed
-        state.basis[:count, part] = images
-    return state._replace(recycled=count, position=0)
+    kept, new = np.ascontiguousarray(inner[:, :recycled]), np.ascontiguousarray(inner[:, recycled:])
+    # The new rows take the places of the old ones, U before C because Z may be V.
+    combine_two(kept, state.directions[:recycled], new, krylov, state.directions)
+    if len(state.shadows):
+        combine_two(kept, shadows, new, basis[recycled:columns], state.shadows)
+    combine(outer, basis, state.basis)
+    return state._replace(recycled=count, renewals=state.renewals + 1, position=0)
 
 
 def remember(state: CycleState) -> tuple[RecycledSpace, CycleState]:
     """Close the cycle, bring the recycled space up to date, and copy it out.
 
-    Cost: as a restart of `advance`; no products.
+    A space that was renewed in this solve already is kept as it is where the last cycle was
+    short: what a few steps would add is less than the renewal costs.
+
+    Cost: as a restart of `advance`, or only the copies; no products.
     """
-    state = _renew(_close(state))
+    state = _close(state)
+    length = len(state.basis) - 1 - state.recycled
+    if state.renewals == 0 or state.position >= _WORTH * length:
+        state = _renew(state)
     count = state.recycled
     space = RecycledSpace(
         state.directions[:count].copy(), state.basis[:count].copy(), state.shadows[:count].copy()
@@ -456,3 +502,15 @@ def sparse_rows(matrix) -> Apply:
         return np.ascontiguousarray((matrix @ np.ascontiguousarray(rows.T)).T)
 
     return images
+
+
+def sparse_into(matrix) -> Callable[[np.ndarray, np.ndarray], object]:
+    """Products of a CSR matrix written to a given vector, for `advance(..., op_into=...)`."""
+    from .kernels import csr_matvec
+
+    data, indices, indptr = matrix.data, matrix.indices, matrix.indptr
+
+    def product(vector: np.ndarray, out: np.ndarray) -> None:
+        csr_matvec(data, indices, indptr, vector, out)
+
+    return product

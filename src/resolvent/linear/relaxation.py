@@ -55,7 +55,7 @@ class Sweeps(Method):
     sweep for the price of the sweep alone.
     """
 
-    rows: Any = dataclasses.field(default=None, init=False)
+    rows: Any = dataclasses.field(default=None, kw_only=True)
 
     solves: ClassVar = (LinearSystem,)
     needs: ClassVar[tuple[str, ...]] = ("entries", "diagonal")
@@ -66,10 +66,6 @@ class Sweeps(Method):
 
     def _direction(self) -> str:
         return "symmetric"
-
-    def check(self, problem: LinearSystem) -> None:
-        check_omega(getattr(self, "omega", 1.0))
-        one_of("sweep", self._direction(), ("forward", "backward", "symmetric"))
 
     def bind(self, problem: LinearSystem) -> Any:
         from resolvent.linear import kernels
@@ -145,6 +141,7 @@ class SOR(Sweeps):
     Args:
         omega: relaxation parameter in (0, 2); 1 is Gauss-Seidel.
         sweep: order of the rows, `forward` or `backward`.
+        rows: A by rows; filled in by `bind`.
 
     Raises:
         ValueError: if omega is outside (0, 2), the entries of A are not known, or its diagonal
@@ -181,9 +178,9 @@ class SOR(Sweeps):
     def _direction(self) -> str:
         return self.sweep
 
-    def check(self, problem: LinearSystem) -> None:
+    def __post_init__(self) -> None:
+        check_omega(self.omega)
         one_of("sweep", self.sweep, ("forward", "backward"))
-        super().check(problem)
 
     def __str__(self) -> str:
         return _labelled(self.name, self.omega)
@@ -197,6 +194,7 @@ class GaussSeidel(Sweeps):
 
     Args:
         sweep: order of the rows, `forward` or `backward`.
+        rows: A by rows; filled in by `bind`.
 
     Raises:
         ValueError: if the entries of A are not known, or its diagonal has a zero.
@@ -226,9 +224,8 @@ class GaussSeidel(Sweeps):
     def _direction(self) -> str:
         return self.sweep
 
-    def check(self, problem: LinearSystem) -> None:
+    def __post_init__(self) -> None:
         one_of("sweep", self.sweep, ("forward", "backward"))
-        super().check(problem)
 
 
 class SSOR(Sweeps):
@@ -239,6 +236,7 @@ class SSOR(Sweeps):
 
     Args:
         omega: relaxation parameter in (0, 2).
+        rows: A by rows; filled in by `bind`.
 
     Raises:
         ValueError: if omega is outside (0, 2), the entries of A are not known, or its diagonal
@@ -268,6 +266,9 @@ class SSOR(Sweeps):
 
     name: ClassVar[str] = "ssor"
 
+    def __post_init__(self) -> None:
+        check_omega(self.omega)
+
     def __str__(self) -> str:
         return _labelled(self.name, self.omega)
 
@@ -276,6 +277,9 @@ class SymmetricGaussSeidel(Sweeps):
     """Symmetric Gauss-Seidel iteration: SSOR with omega = 1.
 
     Solves A x = b by `x <- x + M^-1 (b - A x)` with `M = (D + L) D^-1 (D + U)`.
+
+    Args:
+        rows: A by rows; filled in by `bind`.
 
     Raises:
         ValueError: if the entries of A are not known, or its diagonal has a zero.
@@ -347,7 +351,7 @@ class Jacobi(Method):
     solves: ClassVar = (LinearSystem,)
     needs: ClassVar[tuple[str, ...]] = ("diagonal",)
 
-    def check(self, problem: LinearSystem) -> None:
+    def __post_init__(self) -> None:
         check_omega(self.omega)
 
     def init(self, problem: LinearSystem, x0: Any, memory: Memory, key: Any) -> JacobiState:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from resolvent.linear.krylov import namespace
+from resolvent.linear.krylov import dot, namespace
 
 LANCZOS_STEPS = 12
 
@@ -31,20 +31,20 @@ def _extremes(operator: Any, preconditioner: Any, like: Any) -> tuple[Any, Any]:
     begin = np.sin(np.arange(1, n + 1, dtype=np.float64) ** 2 * 0.7).astype(dtype)
     u = xp.asarray(begin)
     z = u if preconditioner is None else preconditioner.apply(u)
-    beta = xp.sqrt(xp.vdot(u, z))
+    beta = xp.sqrt(dot(u, z))
     diagonal, off = [], []
     u_old = xp.zeros_like(u)
     for _ in range(steps):
         v = z / xp.where(beta == 0, 1.0, beta).astype(dtype)
         u_unit = u / xp.where(beta == 0, 1.0, beta).astype(dtype)
         w = operator.mv(v) - beta * u_old
-        alpha = xp.vdot(v, w)
+        alpha = dot(v, w)
         w = w - alpha * u_unit
         diagonal.append(alpha)
         u_old, u = u_unit, w
         z = u if preconditioner is None else preconditioner.apply(u)
         # Past an invariant subspace only rounding is left: cut the recurrence there.
-        square = xp.vdot(u, z)
+        square = dot(u, z)
         floor = (100 * float(np.finfo(dtype).eps) * xp.max(xp.abs(xp.stack(diagonal)))) ** 2
         beta = xp.sqrt(xp.where(square > floor, square, 0.0))
         u = xp.where(beta == 0, 0.0, u).astype(dtype)

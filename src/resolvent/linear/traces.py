@@ -1,5 +1,6 @@
 """Traces of the powers of a symmetric matrix, and what they say of its eigenvalues."""
 
+import itertools
 from typing import Any
 
 import jax.numpy as jnp
@@ -62,7 +63,7 @@ def _sparse_traces(A: Any, count: int) -> Any:
     work[lengths == 0] = 0
     parts = np.cumsum(work) // _BLOCK
     edges = [0, *(np.flatnonzero(np.diff(parts)) + 1), A.shape[0]]
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         rows = A[low:high]
         square = rows @ A
         traces[2] += square.multiply(rows).sum()

@@ -1,0 +1,194 @@
+"""The law of memory: it may change the cost, never the certified answer."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from suite.problems import PAIRS, TRACED
+
+import resolvent as rs
+
+each = pytest.mark.parametrize("pair", PAIRS, ids=str)
+
+
+def remembers(pair):
+    """Whether the method has a memory of its own that could be spoiled."""
+    return pair.cls.remember is not rs.Method.remember
+
+
+def leaves(change):
+    """A spoiler that changes every array of an entry."""
+
+    def spoil(value):
+        def one(leaf):
+            kind = jnp if isinstance(leaf, jax.Array) else np
+            return change(kind, kind.asarray(leaf))
+
+        return jax.tree_util.tree_map(one, value)
+
+    return spoil
+
+
+def as_float(leaf):
+    return leaf.dtype if leaf.dtype.kind == "f" else np.dtype(np.float32)
+
+
+SPOILERS = {
+    "nan": leaves(lambda kind, leaf: kind.full(leaf.shape, np.nan, as_float(leaf))),
+    "infinite": leaves(lambda kind, leaf: kind.full(leaf.shape, np.inf, as_float(leaf))),
+    "huge": leaves(
+        lambda kind, leaf: kind.full(leaf.shape, np.finfo(as_float(leaf)).max / 4, as_float(leaf))
+    ),
+    "zero": leaves(lambda kind, leaf: kind.zeros_like(leaf)),
+    "negative": leaves(lambda kind, leaf: -3 * leaf - 1),
+    "random": leaves(
+        lambda kind, leaf: kind.asarray(
+            np.random.default_rng(0).standard_normal(leaf.shape), as_float(leaf)
+        )
+    ),
+    "longer": leaves(lambda kind, leaf: kind.concatenate([kind.atleast_1d(leaf)] * 2)),
+    "shorter": leaves(lambda kind, leaf: kind.atleast_1d(leaf)[:-1]),
+    "flat": leaves(lambda kind, leaf: kind.ravel(leaf)),
+    "integers": leaves(lambda kind, leaf: kind.ones(leaf.shape, np.int32)),
+    "text": lambda value: "not an array",
+    "nothing": lambda value: None,
+    "empty": lambda value: (),
+    "foreign": lambda value: {"surprise": np.ones(3)},
+}
+
+
+def learned(pair, kind="definite"):
+    """Problem and memory after a short sequence."""
+    memory = None
+    sample = pair.house.sample(pair.engine, kind=kind)
+    for seed in range(2):
+        one = pair.house.sample(pair.engine, kind=kind, seed=seed)
+        memory = rs.solve(one.problem, pair.method, rtol=1e-9, memory=memory).memory
+    return sample, memory
+
+
+def honest(sample, sol, rtol):
+    truth = sample.measure(sol.x) / np.linalg.norm(sample.rhs)
+    if sol.converged:
+        assert truth <= 1.01 * rtol
+    assert sol.certificate.relative == pytest.approx(truth, rel=1e-3, abs=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("pair", "spoiler"),
+    [(pair, spoiler) for pair in PAIRS if remembers(pair) for spoiler in SPOILERS],
+    ids=str,
+)
+def test_garbage_never_changes_the_answer(pair, spoiler):
+    sample, memory = learned(pair)
+    entries = {
+        # Without dependencies nothing is dropped for its origin: the method itself must cope.
+        name: rs.Entry(SPOILERS[spoiler](entry.value), depends=())
+        for name, entry in memory.entries.items()
+    }
+    assert entries
+    sol = rs.solve(sample.problem, pair.method, rtol=1e-9, memory=rs.Memory(entries))
+    assert sol.converged
+    honest(sample, sol, 1e-9)
+
+
+@each
+def test_entries_of_others_are_left_alone(pair):
+    sample = pair.house.sample(pair.engine)
+    cold = rs.solve(sample.problem, pair.method, rtol=1e-9, key=1)
+    for spoil in SPOILERS.values():
+        memory = rs.Memory({"of nobody": rs.Entry(spoil(np.ones(4)), depends=())})
+        sol = rs.solve(sample.problem, pair.method, rtol=1e-9, key=1, memory=memory)
+        assert np.array_equal(sol.x, cold.x)
+
+
+@each
+def test_memory_of_another_size_is_dropped_in_words(pair):
+    _, memory = learned(pair)
+    matrix, rhs = pair.house.data(n=pair.house.size + 5)
+    other = pair.house.wrap(matrix, rhs, pair.engine)
+    sol = rs.solve(other.problem, pair.method, rtol=1e-9, memory=memory)
+    assert sol.converged
+    honest(other, sol, 1e-9)
+    tied = [name for name, entry in memory.entries.items() if "size" in entry.depends]
+    for name in tied:
+        assert any(name in note and "size" in note for note in sol.notes)
+
+
+@each
+def test_memory_of_an_unrelated_problem_is_harmless(pair):
+    _, memory = learned(pair)
+    for kind in pair.house.kinds(pair.cls):
+        other = pair.house.sample(pair.engine, kind=kind, seed=9)
+        sol = rs.solve(other.problem, pair.method, rtol=1e-9, memory=memory)
+        assert sol.converged
+        honest(other, sol, 1e-9)
+
+
+@each
+def test_memory_of_the_other_precision_is_harmless(pair):
+    _, memory = learned(pair)
+    sample = pair.house.sample(pair.engine, np.float32)
+    sol = rs.solve(sample.problem, pair.method, rtol=1e-4, memory=memory)
+    assert sol.converged
+    assert sol.x.dtype == np.float32
+
+
+@each
+def test_memory_is_a_value(pair, tmp_path):
+    sample, memory = learned(pair)
+    before = [np.array(leaf) for leaf in jax.tree_util.tree_leaves(memory)]
+    first = rs.solve(sample.problem, pair.method, rtol=1e-9, memory=memory, key=1)
+    for old, leaf in zip(before, jax.tree_util.tree_leaves(memory), strict=True):
+        assert np.array_equal(old, leaf)
+    memory.save(tmp_path / "memory.rs")
+    loaded = rs.Memory.load(tmp_path / "memory.rs")
+    assert loaded.entries.keys() == memory.entries.keys()
+    again = rs.solve(sample.problem, pair.method, rtol=1e-9, memory=loaded, key=1)
+    assert np.array_equal(first.x, again.x)
+    assert first.steps == again.steps
+    assert not any("dropped" in note for note in again.notes)
+
+
+@each
+def test_cold_solve_knows_nothing_of_earlier_ones(pair):
+    sample = pair.house.sample(pair.engine, seed=5)
+    first = rs.solve(sample.problem, pair.method, rtol=1e-9, key=1)
+    learned(pair)
+    again = rs.solve(sample.problem, pair.method, rtol=1e-9, key=1)
+    assert np.array_equal(first.x, again.x)
+    assert first.calls == again.calls
+
+
+@each
+@pytest.mark.parametrize("warm_start", [None, rs.Previous()], ids=["cold", "previous"])
+def test_sequence_is_certified_member_by_member(pair, warm_start):
+    samples = [pair.house.sample(pair.engine, seed=seed) for seed in (0, 0, 1, 2)]
+    problems = [sample.problem for sample in samples]
+    sols = list(rs.solve_sequence(problems, pair.method, warm_start=warm_start, rtol=1e-9))
+    assert [sol.index for sol in sols] == [0, 1, 2, 3]
+    for sample, sol in zip(samples, sols, strict=True):
+        assert sol.converged
+        honest(sample, sol, 1e-9)
+    if warm_start is not None:
+        assert sols[1].steps == 0
+
+
+@pytest.mark.parametrize("pair", [pair for pair in TRACED if remembers(pair)], ids=str)
+@pytest.mark.parametrize("spoiler", ["nan", "huge", "shorter", "text"])
+def test_garbage_under_jit_is_never_a_false_success(pair, spoiler):
+    matrix, rhs = (jnp.asarray(part, jnp.float32) for part in pair.house.data())
+    memory = rs.solve(pair.house.traced(matrix, rhs), pair.method, rtol=1e-4).memory
+    entries = {
+        name: rs.Entry(SPOILERS[spoiler](entry.value), depends=())
+        for name, entry in memory.entries.items()
+    }
+
+    @jax.jit
+    def run(rhs):
+        problem = pair.house.traced(matrix, rhs)
+        return rs.solve(problem, pair.method, rtol=1e-4, memory=rs.Memory(entries))
+
+    sol = run(rhs)
+    residual = float(jnp.linalg.norm(rhs - matrix @ sol.x) / jnp.linalg.norm(rhs))
+    assert not sol.converged or residual <= 1.1e-4
