@@ -49,9 +49,7 @@ def _events():
     import jax
 
     names = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda name, *_, **__: names.append(name)
-    )
+    jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: names.append(name))
     return names
 
 

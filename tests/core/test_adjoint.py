@@ -73,9 +73,7 @@ def test_a_missed_target_gives_nan_and_spoils_nothing_else():
 
 def test_a_singular_derivative_is_nan():
     """x^2 = 0 has a double root: the derivative does not exist."""
-    slope = jax.grad(lambda a: rs.solve(Root(a), Newton(), x0=jnp.zeros(2)).x.sum())(
-        jnp.zeros(2)
-    )
+    slope = jax.grad(lambda a: rs.solve(Root(a), Newton(), x0=jnp.zeros(2)).x.sum())(jnp.zeros(2))
     assert not np.isfinite(slope).any()
 
 

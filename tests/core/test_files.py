@@ -17,18 +17,18 @@ from resolvent._core import files
 from resolvent._core.files import Checkpoint, DamagedFile, load, save, write_atomically
 
 VOICE = r"(?s)^.+: given .+; needed .+\. .+"
-SCALARS = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
-)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 ARRAYS = arrays.arrays(
     arrays.floating_dtypes(sizes=(32, 64)) | arrays.integer_dtypes() | arrays.boolean_dtypes(),
     arrays.array_shapes(min_dims=0, min_side=0, max_side=3),
 )
 TREES = st.recursive(
     SCALARS | ARRAYS,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.lists(inner, max_size=3).map(tuple)
-    | st.dictionaries(st.text(max_size=4) | st.integers(), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text(max_size=4) | st.integers(), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -187,7 +187,7 @@ def test_a_forged_file_is_refused_and_runs_nothing(tmp_path, tree, capfd):
 
 def test_the_format_never_unpickles(tmp_path):
     import io
-    import pickle  # noqa: S403, TID251
+    import pickle  # noqa: TID251
 
     class Bomb:
         def __reduce__(self):
@@ -328,9 +328,7 @@ class TestResume:
     def test_a_checkpoint_of_other_parameters_is_refused(self, cls, tmp_path):
         self.interrupted(cls, tmp_path / "c.rs")
         with pytest.raises(ValueError, match=VOICE):
-            rs.solve(
-                problem(), cls(factor=0.9), rtol=0, atol=1e-6, checkpoint=tmp_path / "c.rs"
-            )
+            rs.solve(problem(), cls(factor=0.9), rtol=0, atol=1e-6, checkpoint=tmp_path / "c.rs")
 
     def test_a_damaged_newest_checkpoint_falls_back(self, cls, tmp_path):
         place = tmp_path / "c.rs"

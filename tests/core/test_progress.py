@@ -22,9 +22,7 @@ def test_silent_by_default_and_when_told(cls, capfd):
 @pytest.mark.parametrize("cls", [Halve, HostHalve], ids=["traced", "host"])
 def test_a_long_solve_shows_a_bar_on_standard_error(cls, capfd, monkeypatch):
     monkeypatch.setattr(progress.Progress.__init__, "__defaults__", (0.0,))
-    rs.solve(
-        problem(), cls(factor=0.999), rtol=1e-6, progress=True, max_steps=5000, throw=False
-    )
+    rs.solve(problem(), cls(factor=0.999), rtol=1e-6, progress=True, max_steps=5000, throw=False)
     assert capfd.readouterr().out == ""
 
 

@@ -99,9 +99,7 @@ def test_failures_are_reported_or_raised():
 
 
 def test_a_callback_can_end_it():
-    sols = list(
-        rs.solve_sequence(problems(5), HostHalve(), callback=lambda sol: sol.index == 1)
-    )
+    sols = list(rs.solve_sequence(problems(5), HostHalve(), callback=lambda sol: sol.index == 1))
     assert len(sols) == 2
 
 
@@ -263,9 +261,7 @@ class TestCheckpoint:
         class Go(HostHalve):
             def step(self, problem, state):
                 goal = problem.answer + problem.shift
-                return state._replace(
-                    x=goal + 0.5 * (state.x - goal), steps=state.steps + 1
-                )
+                return state._replace(x=goal + 0.5 * (state.x - goal), steps=state.steps + 1)
 
         data = np.ones(2)
         list(rs.solve_sequence([Hidden(data)], Go(), checkpoint=tmp_path))
@@ -357,9 +353,7 @@ class TestExecutor:
 
     def test_more_pieces_than_problems(self):
         with ThreadPoolExecutor(2) as pool:
-            sols = list(
-                rs.solve_sequence(problems(2), HostHalve(), executor=pool, pieces=7)
-            )
+            sols = list(rs.solve_sequence(problems(2), HostHalve(), executor=pool, pieces=7))
         assert [sol.index for sol in sols] == [0, 1]
 
     def test_an_error_in_a_piece_comes_through(self):

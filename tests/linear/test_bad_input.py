@@ -32,6 +32,12 @@ def refused(call, *, kind=REFUSED):
     return str(caught.value)
 
 
+def in_words(error):
+    """Whether it is the library that speaks."""
+    assert "; needed " in str(error), f"not the library's voice: {error!r}"
+    return True
+
+
 def solve_or_refuse(matrix, rhs, method=None, **options):
     """A solution that tells the truth, or None for a refusal in words. Warnings are errors."""
     with warnings.catch_warnings():
@@ -39,7 +45,7 @@ def solve_or_refuse(matrix, rhs, method=None, **options):
         try:
             sol = rs.solve(rs.LinearSystem(matrix, rhs), method, throw=False, **options)
         except REFUSED as error:
-            assert "; needed " in str(error), f"not the library's voice: {error!r}"
+            in_words(error)
             return None
     return sol
 
@@ -167,7 +173,7 @@ def test_other_numbers_are_refused(dtype, place):
         assert message.startswith("b:")
         return
     if place == "sparse":
-        if np.dtype(dtype).kind in "OUSMe":
+        if np.dtype(dtype).kind in "OUSM" or dtype is np.float16:
             return  # SciPy itself has no such matrices
         bad = sparse.csr_array(bad)
     message = refused(lambda: rs.LinearSystem(bad, np.ones(2)), kind=TypeError)
@@ -207,9 +213,7 @@ def test_what_is_not_finite_is_refused_with_its_place(n, data, value, place):
     else:
         (b if place == "rhs" else x0)[i] = value
     kind = {"sparse": sparse.csr_array, "jax": jnp.asarray}.get(place, np.asarray)
-    message = refused(
-        lambda: rs.solve(rs.LinearSystem(kind(A), b), CG(), x0=x0), kind=ValueError
-    )
+    message = refused(lambda: rs.solve(rs.LinearSystem(kind(A), b), CG(), x0=x0), kind=ValueError)
     assert message.startswith({"rhs": "b:", "x0": "x0:"}.get(place, "A:"))
     assert str(value) in message
     if place in ("dense", "jax"):
@@ -244,9 +248,7 @@ def host(function, shape=(3, 3), dtype=np.float64):
 
 
 def test_operators_are_taken():
-    sol = rs.solve(
-        rs.LinearSystem(host(lambda x: 2 * x), np.ones(3), positive_definite=True), CG()
-    )
+    sol = rs.solve(rs.LinearSystem(host(lambda x: 2 * x), np.ones(3), positive_definite=True), CG())
     assert np.allclose(sol.x, 0.5)
     sol = rs.solve(rs.LinearSystem(lambda x: 2 * x, np.ones(3)), CG())
     assert np.allclose(sol.x, 0.5)
@@ -326,8 +328,9 @@ def test_functions_are_solved_or_refused_by_every_method(cls):
         try:
             sol = rs.solve(problem, cls(), rtol=1e-10)
         except REFUSED as error:
-            assert "; needed " in str(error)
-            assert set(cls.needs) & {"entries", "diagonal"} or "engine" in str(error)
+            in_words(error)
+            foreign = "engine" in str(error)
+            assert set(cls.needs) & {"entries", "diagonal"} or foreign
         else:
             assert np.allclose(sol.x, np.arange(1.0, 4.0) / 2)
 
@@ -346,7 +349,7 @@ def test_lineax_operators_are_solved_or_refused_by_every_method(cls):
         try:
             sol = rs.solve(problem, cls(), rtol=1e-5)
         except REFUSED as error:
-            assert "; needed " in str(error)
+            in_words(error)
             assert "traced" not in cls().runs_on() or "entries" in cls.needs
         else:
             assert np.allclose(sol.x, [0.5, 0.25, 0.2], rtol=1e-4)
@@ -594,7 +597,11 @@ def test_crossed_spectral_bounds_are_refused(cls, name):
 
 
 @pytest.mark.parametrize(("cls", "name"), parameters({"preconditioner"}))
-@pytest.mark.parametrize("value", ["jacobi", lambda r: r, np.eye(3), 3], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    ["jacobi", lambda r: r, np.eye(3), 3],
+    ids=["text", "function", "matrix", "number"],
+)
 def test_what_is_no_preconditioner_is_refused(cls, name, value):
     problem = rs.LinearSystem(sparse.csr_array(2 * np.eye(3)), np.ones(3))
     message = refused(lambda: rs.solve(problem, cls(preconditioner=value)), kind=TypeError)
@@ -659,7 +666,7 @@ def test_a_lying_preconditioner_gives_no_false_success():
                 assert np.isfinite(sol.x).all()
 
 
-@pytest.mark.parametrize("result", [np.ones(2), None, "text"], ids=str)
+@pytest.mark.parametrize("result", [np.ones(2), None, "text"], ids=["short", "none", "text"])
 def test_preconditioners_that_return_something_else_are_refused(result):
     M = rs.linear.FunctionPreconditioner(lambda r: result)
     for cls, _ in parameters({"preconditioner"}):
@@ -738,4 +745,4 @@ def test_host_only_data_under_jit_are_refused_in_words():
     try:
         assert np.allclose(solved(jnp.ones(3)), 1.0)
     except REFUSED as error:
-        assert "; needed " in str(error)
+        in_words(error)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.sparse.linalg import LinearOperator
 from suite.problems import PAIRS
 
 import resolvent as rs
@@ -43,9 +44,9 @@ class CountedSystem(rs.LinearSystem):
 
     referee: Any
 
-    def __init__(self, A, b, tally):
-        super().__init__(CountingMatrix(A, tally), b)
-        self.__dict__["referee"] = A
+    def __init__(self, A, b, referee):
+        super().__init__(A, b, positive_definite=True)
+        self.__dict__["referee"] = referee
 
     def certify(self, x, witness=None):
         return self.but(operator=DenseMatrix(self.referee)).certify_plain(x)
@@ -54,40 +55,52 @@ class CountedSystem(rs.LinearSystem):
         return rs.LinearSystem.certify(self, x)
 
 
-@pytest.mark.parametrize("pair", [p for p in PAIRS if p.family == "linear"], ids=str)
-@pytest.mark.parametrize(
-    ("limit", "guess"), [(None, "zero"), (None, "ones"), (3, "ones"), (0, "zero")]
-)
-def test_products_are_counted(pair, limit, guess):
+TALLY = Tally()  # one for all: it is part of what programs are compiled for
+LINEAR = [pair for pair in PAIRS if pair.family == "linear"]
+# A host kernel reads entries where nobody can count: there an operator is given instead.
+COUNTABLE = [
+    pair for pair in LINEAR
+    if pair.engine == "traced" or not {"entries", "diagonal"} & set(pair.cls.needs)
+]  # fmt: skip
+
+
+def counted(pair, guess):
+    """A problem whose products are counted, and a first guess."""
     matrix, rhs = pair.house.data()
+    TALLY.count = 0
+    x0 = None if guess == "zero" else np.ones(rhs.size)
     if pair.engine == "traced":
-        matrix, rhs = jnp.asarray(matrix, jnp.float32), jnp.asarray(rhs, jnp.float32)
-    tally = Tally()
-    problem = CountedSystem(matrix, rhs, tally)
-    sol = rs.solve(
-        problem, pair.method, rtol=1e-4, max_steps=limit, throw=False,
-        x0=None if guess == "zero" else np.ones(rhs.size),
-    )  # fmt: skip
+        A = jnp.asarray(matrix, jnp.float32)
+        return CountedSystem(CountingMatrix(A, TALLY), jnp.asarray(rhs, jnp.float32), A), x0
+
+    def product(x):
+        TALLY.add()
+        return matrix @ x
+
+    operator = LinearOperator(matrix.shape, matvec=product, dtype=float)
+    return CountedSystem(operator, rhs, matrix), x0
+
+
+@pytest.mark.parametrize("pair", COUNTABLE, ids=str)
+@pytest.mark.parametrize(
+    ("limit", "guess", "rtol"),
+    [(None, "zero", 1e-4), (None, "ones", 1e-4), (3, "ones", 1e-4), (0, "zero", 1e-4),
+     (None, "ones", 1e-30)],
+    ids=["whole", "from-ones", "three-steps", "no-step", "refreshed"],
+)  # fmt: skip
+def test_products_are_counted(pair, limit, guess, rtol):
+    problem, x0 = counted(pair, guess)
+    sol = rs.solve(problem, pair.method, rtol=rtol, max_steps=limit, throw=False, x0=x0)
     jax.effects_barrier()
     assert sol.engine.startswith(pair.engine)
-    assert sol.calls
     assert all(isinstance(n, int) and n >= 0 for n in sol.calls.values())
-    if "matvec" in sol.calls:
-        assert sol.calls["matvec"] == tally.count
-    if limit != 0:
-        assert sum(sol.calls.values()) >= sol.steps
+    assert sol.calls.get("matvec", 0) == TALLY.count
 
 
-@pytest.mark.parametrize("pair", [p for p in PAIRS if p.family == "linear"], ids=str)
-def test_refreshed_solves_are_counted(pair):
-    matrix, rhs = pair.house.data()
-    if pair.engine == "traced":
-        matrix, rhs = jnp.asarray(matrix, jnp.float32), jnp.asarray(rhs, jnp.float32)
-    tally = Tally()
-    sol = rs.solve(CountedSystem(matrix, rhs, tally), pair.method, rtol=1e-30, throw=False)
-    jax.effects_barrier()
-    if "matvec" in sol.calls:
-        assert sol.calls["matvec"] == tally.count
+@pytest.mark.parametrize("pair", PAIRS, ids=str)
+def test_steps_cost_something(pair):
+    sol = rs.solve(pair.house.sample(pair.engine).problem, pair.method, rtol=1e-9)
+    assert sum(sol.calls.values()) >= sol.steps > 0
 
 
 @pytest.mark.parametrize(
@@ -99,7 +112,8 @@ def test_preconditioner_calls_are_counted(pair):
     matrix, rhs = pair.house.data()
     if pair.engine == "traced":
         matrix, rhs = jnp.asarray(matrix, jnp.float32), jnp.asarray(rhs, jnp.float32)
-    tally = Tally()
+    tally = TALLY
+    tally.count = 0
 
     def half(r):
         if isinstance(r, np.ndarray):
@@ -140,4 +154,5 @@ def test_engines_agree(pair):
     assert host.error(two.x) <= 1e-7
     if not pair.cls.random:
         assert one.steps == two.steps
-        assert one.calls == two.calls
+        # From a zero guess the host knows the first residual without a product.
+        assert abs(sum(one.calls.values()) - sum(two.calls.values())) <= 1

@@ -117,6 +117,4 @@ class BiCGStab(PreconditionedMethod):
         return self._begin(problem, state.x, state.products + 1)
 
     def calls(self, problem: LinearSystem, state: BiCGStabState) -> dict[str, Any]:
-        if self.preconditioner is None:
-            return {"matvec": state.products}
-        return {"matvec": state.products, "precondition": state.products - 1}
+        return self.count(state.products, state.products - 1)

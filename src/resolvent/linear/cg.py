@@ -99,7 +99,7 @@ class CG(PreconditionedMethod):
         product = problem.operator.mv(state.p)
         curvature = dot(state.p, product)
         # NaN must not pass as fine: it shows up in the norm and ends the loop as divergence.
-        bad = curvature <= 0
+        bad = (curvature <= 0) | (state.rho < 0)
         alpha = xp.where(bad, 0.0, state.rho / xp.where(bad, 1.0, curvature)).astype(product.dtype)
         x = state.x + alpha * state.p
         r = state.r - alpha * product
@@ -181,9 +181,7 @@ class CG(PreconditionedMethod):
             products, applied = state.products, state.applied
         else:
             products = applied = state.steps
-        if self.preconditioner is None:
-            return {"matvec": products}
-        return {"matvec": products, "precondition": applied}
+        return self.count(products, applied)
 
 
 _SMALL = 512  # unknowns up to which a dense matrix runs in the kernel for sparse rows

@@ -163,6 +163,4 @@ class Chebyshev(PreconditionedMethod):
         )
 
     def calls(self, problem: LinearSystem, state: ChebyshevState) -> dict[str, Any]:
-        if self.preconditioner is None:
-            return {"matvec": state.products}
-        return {"matvec": state.products, "precondition": state.applied}
+        return self.count(state.products, state.applied)

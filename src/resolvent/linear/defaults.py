@@ -31,7 +31,7 @@ def default_method(problem: LinearSystem) -> Method:
     M = _scaling(operator)
     if not symmetric:
         return GMRES(preconditioner=M)
-    if problem.positive_definite or (entries and dominant(operator.matrix)):
+    if problem.positive_definite or (entries and dominant(operator.matrix)):  # pyright: ignore[reportAttributeAccessIssue]
         return CG(preconditioner=M)
     if problem.positive_definite is False or problem.lacks("positive_definite") is not None:
         return MINRES(preconditioner=M)

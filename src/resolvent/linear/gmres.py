@@ -204,6 +204,4 @@ class GMRES(RecycledMethod, PreconditionedMethod):
     def calls(self, problem: LinearSystem, state: Any) -> dict[str, Any]:
         if not isinstance(state, GMRESState):
             return self.host_calls(state)
-        if self.preconditioner is None:
-            return {"matvec": state.products}
-        return {"matvec": state.products, "precondition": state.applied}
+        return self.count(state.products, state.applied)

@@ -59,6 +59,13 @@ class PreconditionedMethod(Method):
     def limit(self, problem: Any) -> int:
         return max(1000, 10 * problem.n)
 
+    def count(self, products: Any, applied: Any) -> dict[str, Any]:
+        """The counted calls: a polynomial preconditioner multiplies with A as well."""
+        M = self.preconditioner
+        if M is None:
+            return {"matvec": products}
+        return {"matvec": products + applied * M.products, "precondition": applied}
+
     def _apply(self, r: Any) -> Any:
         return r if self.preconditioner is None else self.preconditioner.apply(r)
 

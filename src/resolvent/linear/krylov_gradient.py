@@ -71,9 +71,7 @@ class KrylovGradient(Method):
     def __post_init__(self) -> None:
         count("degree", self.degree)
 
-    def init(
-        self, problem: LinearSystem, x0: Any, memory: Memory, key: Any
-    ) -> KrylovGradientState:
+    def init(self, problem: LinearSystem, x0: Any, memory: Memory, key: Any) -> KrylovGradientState:
         return self._begin(problem, x0, 1)
 
     def _begin(self, problem: LinearSystem, x: Any, products: Any) -> KrylovGradientState:

@@ -132,6 +132,4 @@ class MINRES(PreconditionedMethod):
         return self._begin(problem, state.x, state.products + 1)
 
     def calls(self, problem: LinearSystem, state: MINRESState) -> dict[str, Any]:
-        if self.preconditioner is None:
-            return {"matvec": state.products}
-        return {"matvec": state.products, "precondition": state.products}
+        return self.count(state.products, state.products)

@@ -258,4 +258,3 @@ def _require_positive(value: Any, what: str) -> None:
             needed="a positive number, as of every positive definite matrix",
             advice="Check that A is positive definite and that given traces are exact.",
         )  # fmt: skip
-

@@ -24,6 +24,11 @@ class Preconditioner(Value):
     """Whether it keeps a symmetric positive definite matrix so: what CG and MINRES need."""
     needs: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def products(self) -> int:
+        """Products with A that one application costs."""
+        return 0
+
     @abc.abstractmethod
     def setup(self, problem: Any) -> "Preconditioner":
         """This preconditioner for the matrix of `problem`, in the problem's engine."""

@@ -8,8 +8,12 @@ from resolvent.linear.gmres import GMRES as GMRES
 from resolvent.linear.incomplete import IncompleteCholesky as IncompleteCholesky
 from resolvent.linear.incomplete import IncompleteLU as IncompleteLU
 from resolvent.linear.kaczmarz import Kaczmarz as Kaczmarz
+from resolvent.linear.krylov_gradient import KrylovGradient as KrylovGradient
 from resolvent.linear.minres import MINRES as MINRES
 from resolvent.linear.multigrid import AlgebraicMultigrid as AlgebraicMultigrid
+from resolvent.linear.polynomial import ChebyshevPreconditioner as ChebyshevPreconditioner
+from resolvent.linear.polynomial import PolynomialPreconditioner as PolynomialPreconditioner
+from resolvent.linear.polynomial_gradient import PolynomialGradient as PolynomialGradient
 from resolvent.linear.preconditioners import FunctionPreconditioner as FunctionPreconditioner
 from resolvent.linear.preconditioners import JacobiPreconditioner as JacobiPreconditioner
 from resolvent.linear.preconditioners import Preconditioner as Preconditioner
