@@ -1,11 +1,8 @@
 """PyAMG's airfoil: a finite-element matrix on an unstructured mesh."""
 
+import numpy as np
+import pyamg
 from benchopt import BaseDataset
-from benchopt.utils import safe_import_context
-
-with safe_import_context() as import_ctx:
-    import numpy as np
-    import pyamg
 
 
 class Dataset(BaseDataset):

@@ -1,13 +1,10 @@
 """A sequence of Darcy flow systems with random permeability fields, sorted by similarity."""
 
+import numpy as np
 from benchopt import BaseDataset
-from benchopt.utils import safe_import_context
 
-with safe_import_context() as import_ctx:
-    import numpy as np
-
-    from resolvent.linear import sort_greedy
-    from resolvent.papers.krylov_recycling_data import darcy_systems
+from resolvent.linear import sort_greedy
+from resolvent.papers.krylov_recycling_data import darcy_systems
 
 
 class Dataset(BaseDataset):

@@ -1,12 +1,9 @@
 """Linear finite elements of the Laplacian on a jittered Delaunay mesh of the unit square."""
 
+import numpy as np
+import scipy.sparse as sparse
 from benchopt import BaseDataset
-from benchopt.utils import safe_import_context
-
-with safe_import_context() as import_ctx:
-    import numpy as np
-    import scipy.sparse as sparse
-    from scipy.spatial import Delaunay
+from scipy.spatial import Delaunay
 
 
 class Dataset(BaseDataset):
@@ -23,11 +20,11 @@ class Dataset(BaseDataset):
         triangles = Delaunay(grid).simplices
         p = grid[triangles]
         edges = p[:, [2, 0, 1]] - p[:, [1, 2, 0]]
-        area = 0.5 * np.abs(
-            edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
-        )
+        area = 0.5 * np.abs(edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0])
         keep = area > 1e-14
-        local = np.einsum("eid,ejd->eij", edges[keep], edges[keep]) / (4 * area[keep])[:, None, None]
+        local = (
+            np.einsum("eid,ejd->eij", edges[keep], edges[keep]) / (4 * area[keep])[:, None, None]
+        )
         rows = np.repeat(triangles[keep], 3, axis=1).ravel()
         columns = np.tile(triangles[keep], (1, 3)).ravel()
         K = sparse.coo_array((local.ravel(), (rows, columns)), shape=(n * n, n * n)).tocsr()

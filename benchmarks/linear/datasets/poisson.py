@@ -1,11 +1,8 @@
 """The five-point Laplacian on a square grid, given as compressed rows."""
 
+import numpy as np
+import scipy.sparse as sparse
 from benchopt import BaseDataset
-from benchopt.utils import safe_import_context
-
-with safe_import_context() as import_ctx:
-    import numpy as np
-    import scipy.sparse as sparse
 
 
 class Dataset(BaseDataset):

@@ -1,11 +1,8 @@
 """A 10 x 10 system, solved a thousand times: what a solve costs before it does anything."""
 
+import numpy as np
+import scipy.sparse as sparse
 from benchopt import BaseDataset
-from benchopt.utils import safe_import_context
-
-with safe_import_context() as import_ctx:
-    import numpy as np
-    import scipy.sparse as sparse
 
 
 class Dataset(BaseDataset):

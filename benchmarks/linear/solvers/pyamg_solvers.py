@@ -1,11 +1,8 @@
 """PyAMG's CG, its compiled relaxation sweep, and smoothed aggregation as the strong peer."""
 
+import numpy as np
+import pyamg
 from benchopt import BaseSolver
-from benchopt.utils import safe_import_context
-
-with safe_import_context() as import_ctx:
-    import numpy as np
-    import pyamg
 
 
 class Solver(BaseSolver):
@@ -14,10 +11,10 @@ class Solver(BaseSolver):
     requirements = ["pyamg"]
     sweeps = 50
 
-    def set_objective(self, task, count, system, rtol, preconditioner):
+    def set_objective(self, task, count, system, rtol, **_):
         self.task, self.count, self.system, self.rtol = task, count, system, rtol
 
-    def skip(self, task, count, system, rtol, preconditioner):
+    def skip(self, task, **_):
         if (self.method == "sweep") != (task == "sweep"):
             return True, "another task"
         if task not in ("solve", "sweep"):

@@ -1,12 +1,9 @@
 """Resolvent's methods, through the same front door that its users take."""
 
+import numpy as np
 from benchopt import BaseSolver
-from benchopt.utils import safe_import_context
 
-with safe_import_context() as import_ctx:
-    import numpy as np
-
-    import resolvent as rs
+import resolvent as rs
 
 
 class Solver(BaseSolver):
@@ -14,7 +11,8 @@ class Solver(BaseSolver):
     parameters = {
         "method": [
             "cg", "cg-jacobi", "cg-ssor", "cg-multigrid", "gmres", "gcro-dr", "gcro-dr-fresh",
-            "sweep", "sweep-kernel", "host", "traced",
+            "sweep", "sweep-kernel", "host", "traced", "ssor-cg-1.0", "ssor-cg-1.3", "ssor-cg-1.5",
+            "ssor-cg-1.75", "ssor-cg-1.95", "learned",
         ]
     }  # fmt: skip
     requirements = ["pip::resolvent"]
@@ -24,22 +22,29 @@ class Solver(BaseSolver):
         "sweep": ("sweep", "sweep-kernel"),
         "recycle": ("gmres", "gcro-dr", "gcro-dr-fresh", "cg"),
         "overhead": ("host", "traced"),
-        "march": (),
+        "march": (
+            "cg",
+            "ssor-cg-1.0",
+            "ssor-cg-1.3",
+            "ssor-cg-1.5",
+            "ssor-cg-1.75",
+            "ssor-cg-1.95",
+            "learned",
+        ),
     }
 
-    def set_objective(self, task, count, system, rtol, preconditioner):
+    def set_objective(self, task, count, system, rtol, preconditioner, largest, start):
         self.task, self.count, self.system, self.rtol = task, count, system, rtol
-        self.preconditioner = preconditioner
+        self.preconditioner, self.largest, self.start = preconditioner, largest, start
+        # Kernels are loaded and programs compiled outside the clock, once for every problem.
+        self.count = min(count, 2)
+        self.run(None)
+        self.count = count
 
-    def skip(self, task, count, system, rtol, preconditioner):
+    def skip(self, task, **_):
         if self.method not in self._tasks[task]:
             return True, "another task"
         return False, None
-
-    def warm_up(self):
-        count, self.count = self.count, min(self.count, 2)
-        self.run(None)
-        self.count = count
 
     def _preconditioner(self):
         linear = rs.linear
@@ -55,6 +60,8 @@ class Solver(BaseSolver):
             self._repeated()
         elif self.task == "sweep":
             self._swept()
+        elif self.task == "march":
+            self._marched()
         else:
             A, b, _ = self.system(0, None)
             kind = self.method.partition("-")[2]
@@ -77,6 +84,26 @@ class Solver(BaseSolver):
             return [rs.solve(p, method, rtol=self.rtol, throw=False) for p in problems]
         return list(rs.solve_sequence(problems, method, rtol=self.rtol, progress=False))
 
+    def _marched(self):
+        linear = rs.linear
+        if self.method == "learned":
+            method = linear.LearnedRelaxation(learner=linear.ChebCB(low=0.0, high=self.largest))
+        elif self.method == "cg":
+            method = linear.CG()
+        else:
+            omega = float(self.method.rpartition("-")[2])
+            method = linear.CG(preconditioner=linear.SSORPreconditioner(omega))
+        self.xs, memory, previous = [], None, None
+        for t in range(self.count):
+            A, b, context = self.system(t, previous)
+            problem = rs.LinearSystem(A, b, symmetric=True, positive_definite=True, context=context)
+            sol = rs.solve(
+                problem, method, x0=self.start if previous is None else previous,
+                rtol=self.rtol, memory=memory, key=t, throw=False,
+            )  # fmt: skip
+            previous, memory = sol.x, sol.memory
+            self.xs.append(previous)
+
     def _repeated(self):
         A, b, _ = self.system(0, None)
         problem = rs.LinearSystem(A, b)
@@ -93,13 +120,11 @@ class Solver(BaseSolver):
             )
             self.xs = [sol.x]
             return
-        from resolvent.linear import kernels, kernels_relax
+        from resolvent.linear import kernels_relax
 
-        positions = np.empty(A.shape[0], A.indptr.dtype)
-        kernels.diagonal_positions(A.indices, A.indptr, positions)
-        x = np.zeros_like(b)
+        inverse, x = 1.0 / A.diagonal(), np.zeros_like(b)
         for _ in range(self.sweeps):
-            kernels_relax.sor_sweep(A.data, A.indices, A.indptr, positions, 1.0, x, b)
+            kernels_relax.sor_sweep(A.data, A.indices, A.indptr, inverse, 1.0, b, x)
         self.xs = [x]
 
     def get_result(self):

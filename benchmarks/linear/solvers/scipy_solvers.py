@@ -1,12 +1,9 @@
 """SciPy's Krylov methods, cold at every system, as their users call them."""
 
+import numpy as np
+import scipy.sparse as sparse
+import scipy.sparse.linalg as linalg
 from benchopt import BaseSolver
-from benchopt.utils import safe_import_context
-
-with safe_import_context() as import_ctx:
-    import numpy as np
-    import scipy.sparse as sparse
-    import scipy.sparse.linalg as linalg
 
 
 class Solver(BaseSolver):
@@ -14,11 +11,11 @@ class Solver(BaseSolver):
     parameters = {"method": ["cg", "gmres", "gcrotmk"]}
     requirements = ["scipy"]
 
-    def set_objective(self, task, count, system, rtol, preconditioner):
+    def set_objective(self, task, count, system, rtol, preconditioner, largest, start):
         self.task, self.count, self.system, self.rtol = task, count, system, rtol
-        self.preconditioner = preconditioner
+        self.preconditioner, self.start = preconditioner, start
 
-    def skip(self, task, count, system, rtol, preconditioner):
+    def skip(self, task, count, system, rtol, preconditioner, **_):
         if task == "sweep":
             return True, "SciPy has no relaxation sweep"
         if task == "recycle" and preconditioner not in ("none", "jacobi"):
@@ -34,13 +31,13 @@ class Solver(BaseSolver):
             M = None
             if self.preconditioner == "jacobi":
                 M = sparse.diags_array(1.0 / A.diagonal())
-            x0 = previous if self.task == "march" else None
+            x0 = None
+            if self.task == "march":
+                x0 = self.start if previous is None else previous
             if self.method == "cg":
                 x, _ = linalg.cg(A, b, x0=x0, rtol=self.rtol, atol=0.0, M=M, maxiter=10**6)
             elif self.method == "gmres":
-                x, _ = linalg.gmres(
-                    A, b, rtol=self.rtol, atol=0.0, M=M, restart=40, maxiter=10**4
-                )
+                x, _ = linalg.gmres(A, b, rtol=self.rtol, atol=0.0, M=M, restart=40, maxiter=10**4)
             else:
                 # SciPy hands the space over from system to system; C must be recomputed.
                 x, _ = linalg.gcrotmk(
