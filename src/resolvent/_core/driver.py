@@ -147,9 +147,6 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
             ):
                 reason = Reason.diverged
                 break
-            if steps >= limits.max_steps:
-                reason = Reason.max_steps
-                break
             if steps and steps % monitored == 0 and chunk.done:
                 if not best_window < best_before:
                     reason = Reason.stalled
@@ -161,6 +158,9 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
                         stepper.judge().against(limits.rtol, limits.atol),
                     )  # fmt: skip
                 best_before, best_window = best_window, math.inf
+            if steps >= limits.max_steps:
+                reason = Reason.max_steps
+                break
             elapsed = now - began + elapsed_before
             if limits.seconds is not None and elapsed >= limits.seconds:
                 reason = Reason.time
@@ -194,13 +194,14 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
     x, witness = stepper.point()
     certificate = stepper.judge().against(limits.rtol, limits.atol) if passed is None else passed
     if reason is not Reason.target:
-        if kept is None:
-            # No answer is worse than what was there at the start.
-            start = stepper.problem.start(key) if x0 is None else x0
-            known = stepper.problem.certify(start).as_numbers()
-            kept = (start, None, known.against(limits.rtol, limits.atol))
-        if kept is not None and not _worst_ratio(certificate) <= _worst_ratio(kept[2]):
-            x, witness, certificate = kept
+        # No answer is worse than what was there at the start.
+        start = stepper.problem.start(key) if x0 is None else x0
+        known = stepper.problem.certify(start).as_numbers().against(limits.rtol, limits.atol)
+        for candidate in (kept, (start, None, known)):
+            if candidate is not None and not _worst_ratio(certificate) <= _worst_ratio(
+                candidate[2]
+            ):
+                x, witness, certificate = candidate
     history.name = certificate.name
     return Outcome(x, witness, certificate, reason, steps, history, notes)
 

@@ -1,6 +1,7 @@
 """What a method carries from one solve to the next: an explicit value, never a hidden cache."""
 
 import dataclasses
+import math
 import os
 from typing import Any
 
@@ -122,7 +123,11 @@ def mark(entries: dict[str, Entry], problem: Any) -> dict[str, Entry]:
 
 def _is_finite(value: Any) -> bool:
     for leaf in jax.tree_util.tree_leaves(value):
-        if isinstance(leaf, Tracer):
+        if isinstance(leaf, Tracer | int):
+            continue
+        if isinstance(leaf, float):
+            if not math.isfinite(leaf):
+                return False
             continue
         array = np.asarray(leaf)
         if array.dtype.kind == "f" and not np.isfinite(array).all():

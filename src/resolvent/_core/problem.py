@@ -87,6 +87,14 @@ class Problem(Value):
         """What is missing for a method that needs `need`, in words; None if nothing is."""
         return None
 
+    def missing(self, needs: tuple[str, ...]) -> tuple[str, str] | None:
+        """The first of a method's needs that is not met, and why; None if all are."""
+        for need in needs:
+            why = self.lacks(need)
+            if why is not None:
+                return need, why
+        return None
+
     def default_method(self) -> Any:
         """The method of a bare `solve(problem)`."""
         refuse(

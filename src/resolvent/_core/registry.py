@@ -23,7 +23,7 @@ def _members(family: str, base: type) -> dict[str, type]:
     }
 
 
-def methods(family: str | None = None) -> dict[str, type]:
+def methods(family: str | None = None) -> dict[str, Any]:
     """Method classes by their command-line names, of one family or of all."""
     from resolvent._core.method import Method
 
@@ -44,6 +44,6 @@ def problems(family: str | None = None) -> dict[str, type]:
     return found
 
 
-def methods_for(problem: Any) -> dict[str, type]:
+def methods_for(problem: Any) -> dict[str, Any]:
     """The methods that solve this type of problem."""
     return {name: cls for name, cls in methods().items() if isinstance(problem, cls.solves)}

@@ -189,18 +189,15 @@ def check_pair(problem: Any, method: Any) -> None:
             needed=f"a method for {type(problem).__name__}",
             advice=f"Those that do: {', '.join(sorted(methods_for(problem)))}.",
         )  # fmt: skip
-    for need in method.needs:
-        missing = problem.lacks(need)
-        if missing is not None:
-            able = [
-                name for name, cls in methods_for(problem).items()
-                if need not in cls.needs
-            ]  # fmt: skip
-            refuse(
-                ValueError, "method", given=f"{method.name} for a problem where {missing}",
-                needed=f"a problem that is or has: {need.replace('_', ' ')}",
-                advice=f"Methods without this need: {', '.join(sorted(able))}.",
-            )  # fmt: skip
+    unmet = problem.missing(method.needs)
+    if unmet is not None:
+        need, why = unmet
+        able = [name for name, cls in methods_for(problem).items() if need not in cls.needs]
+        refuse(
+            ValueError, "method", given=f"{method.name} for a problem where {why}",
+            needed=f"a problem that is or has: {need.replace('_', ' ')}",
+            advice=f"Methods without this need: {', '.join(sorted(able))}.",
+        )  # fmt: skip
     method.check(problem)
 
 

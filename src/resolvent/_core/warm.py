@@ -44,7 +44,8 @@ class WarmStart(Value):
 
     def remember(self, memory: Memory, x: Any) -> dict[str, Entry]:
         """The memory entry that holds the last solutions."""
-        before = tuple(memory.get("solutions") or ())
+        remembered = memory.get("solutions")
+        before = tuple(remembered) if isinstance(remembered, tuple | list) else ()
         return {"solutions": Entry((*before, x)[-self.depth() :], depends=("size",))}
 
 

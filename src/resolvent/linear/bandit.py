@@ -113,9 +113,6 @@ class TsallisINF(Learner):
             renormalised weights (uniformly if they are not finite), while the cost is divided
             by the raw weight. For replication only; such rounds are counted in `flagged`.
 
-    Returns:
-        A learner with `start`, `choose`, `update` and `omega`.
-
     Raises:
         ValueError: the grid is empty or leaves (0, 2).
 
@@ -128,16 +125,16 @@ class TsallisINF(Learner):
         replaces the unknown k_max and is a heuristic.
 
     Example:
-        >>> import numpy as np
-        >>> from resolvent.linear.bandit import TsallisINF
-        >>> learner = TsallisINF(grid=(1.0, 1.5))
-        >>> state, rng = learner.start(), np.random.default_rng(0)
-        >>> for _ in range(200):
-        ...     choice = learner.choose(state, None, rng)
-        ...     cost = 40 if learner.omega(choice.arm) == 1.5 else 90
-        ...     state = learner.update(state, choice, None, cost)
-        >>> bool(learner.choose(state, None, rng).probabilities[1] > 0.8)
-        True
+        ```python
+        import numpy as np, resolvent as rs
+        learner = rs.linear.TsallisINF(grid=(1.0, 1.5))
+        state, rng = learner.start(), np.random.default_rng(0)
+        for _ in range(200):
+            choice = learner.choose(state, None, rng)
+            cost = 40 if learner.omega(choice.arm) == 1.5 else 90
+            state = learner.update(state, choice, None, cost)
+        assert learner.choose(state, None, rng).probabilities[1] > 0.8
+        ```
 
     Reference:
         J. Zimmert, Y. Seldin (2021), "Tsallis-INF: An Optimal Algorithm for Stochastic and
@@ -178,9 +175,6 @@ class BinnedTsallisINF(Learner):
         grid: relaxation parameters, strictly between 0 and 2 (dimensionless), shape (arms,).
         published_newton: as in `TsallisINF`.
 
-    Returns:
-        A learner with `start`, `choose`, `update` and `omega`.
-
     Raises:
         ValueError: the grid is empty or leaves (0, 2), low >= high, bins < 1; in a round, the
             context is missing or not finite, or the cost is not finite.
@@ -193,14 +187,14 @@ class BinnedTsallisINF(Learner):
         bins and arms are of order T^(1/4).
 
     Example:
-        >>> import numpy as np
-        >>> from resolvent.linear.bandit import BinnedTsallisINF
-        >>> learner = BinnedTsallisINF(low=0.0, high=1.0, bins=4)
-        >>> state, rng = learner.start(), np.random.default_rng(0)
-        >>> choice = learner.choose(state, 0.3, rng)
-        >>> state = learner.update(state, choice, 0.3, cost=25)
-        >>> state.rounds.tolist()
-        [0, 1, 0, 0]
+        ```python
+        import numpy as np, resolvent as rs
+        learner = rs.linear.BinnedTsallisINF(low=0.0, high=1.0, bins=4)
+        state, rng = learner.start(), np.random.default_rng(0)
+        choice = learner.choose(state, 0.3, rng)
+        state = learner.update(state, choice, 0.3, cost=25)
+        assert state.rounds.tolist() == [0, 1, 0, 0]
+        ```
 
     Reference:
         M. Khodak, E. Chow, M.-F. Balcan, A. Talwalkar (2024), "Learning to Relax: Setting Solver
@@ -269,9 +263,6 @@ class ChebCB(Learner):
         terms: number of Chebyshev polynomials (degree + 1).
         grid: relaxation parameters, strictly between 0 and 2 (dimensionless), shape (arms,).
 
-    Returns:
-        A learner with `start`, `choose`, `update` and `omega`.
-
     Raises:
         ValueError: the grid is empty or leaves (0, 2), low >= high, terms < 1; in a round, the
             context is missing or not finite, or the cost is not finite.
@@ -285,17 +276,18 @@ class ChebCB(Learner):
         when arms and terms grow slowly with the number of rounds.
 
     Example:
-        >>> import numpy as np
-        >>> from resolvent.linear.bandit import ChebCB
-        >>> learner = ChebCB(low=0.0, high=1.0, grid=(1.0, 1.5))
-        >>> state, rng = learner.start(), np.random.default_rng(0)
-        >>> for _ in range(300):
-        ...     context = rng.random()
-        ...     choice = learner.choose(state, context, rng)
-        ...     cost = 20 + 60 * abs(context - choice.arm)
-        ...     state = learner.update(state, choice, context, cost)
-        >>> [int(learner.choose(state, c, rng).probabilities.argmax()) for c in (0.1, 0.9)]
-        [0, 1]
+        ```python
+        import numpy as np, resolvent as rs
+        learner = rs.linear.ChebCB(low=0.0, high=1.0, grid=(1.0, 1.5))
+        state, rng = learner.start(), np.random.default_rng(0)
+        for _ in range(300):
+            context = rng.random()
+            choice = learner.choose(state, context, rng)
+            cost = 20 + 60 * abs(context - choice.arm)
+            state = learner.update(state, choice, context, cost)
+        last = [learner.choose(state, c, rng).probabilities.argmax() for c in (0.1, 0.9)]
+        assert last == [0, 1]
+        ```
 
     Reference:
         M. Khodak, E. Chow, M.-F. Balcan, A. Talwalkar (2024), "Learning to Relax", arXiv

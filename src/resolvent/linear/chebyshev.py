@@ -1,14 +1,15 @@
 """Chebyshev iteration: no inner products, for spectra whose bounds are known."""
 
+import math
 from typing import Any, ClassVar, NamedTuple
 
-from resolvent._core.checks import is_traced, refuse
+from resolvent._core.checks import between, is_traced, refuse
 from resolvent._core.memory import Memory
 from resolvent._core.solution import Reason
 from resolvent.linear.krylov import PreconditionedMethod, dot, namespace
 from resolvent.linear.preconditioners import Preconditioner
 from resolvent.linear.problem import LinearSystem
-from resolvent.linear.spectrum import LANCZOS_STEPS, lanczos_extremes
+from resolvent.linear.spectrum import lanczos_extremes, lanczos_steps
 
 
 class ChebyshevState(NamedTuple):
@@ -76,6 +77,9 @@ class Chebyshev(PreconditionedMethod):
         low, high = self.low, self.high
         if is_traced((low, high)):
             return
+        for name, bound in (("low", low), ("high", high)):
+            if bound is not None:
+                between(name, bound, 0.0, math.inf, "Pass a bound of the spectrum, or None.")
         if (
             (low is not None and not low > 0)
             or (high is not None and not high > 0)
@@ -88,14 +92,15 @@ class Chebyshev(PreconditionedMethod):
 
     def init(self, problem: LinearSystem, x0: Any, memory: Memory, key: Any) -> ChebyshevState:
         xp = namespace(x0)
-        low, high, products = self.low, self.high, 1
+        low, high, products, applied = self.low, self.high, 1, 0
         if low is None or high is None:
             least, most = lanczos_extremes(problem.operator, self.preconditioner, problem.b)
-            products += min(LANCZOS_STEPS, problem.n)
+            products += lanczos_steps(problem.n)
+            applied = lanczos_steps(problem.n) + 1
             high = 1.05 * most if high is None else high
             low = xp.minimum(least, 0.5 * high) if low is None else low
         low, high = xp.asarray(low, x0.dtype), xp.asarray(high, x0.dtype)
-        return self._begin(problem, x0, low, high, products, products - 1)
+        return self._begin(problem, x0, low, high, products, applied)
 
     def _begin(
         self, problem: LinearSystem, x: Any, low: Any, high: Any, products: Any, applied: Any

@@ -67,11 +67,26 @@ class PreconditionedMethod(Method):
         return {"matvec": products + applied * M.products, "precondition": applied}
 
     def _apply(self, r: Any) -> Any:
-        return r if self.preconditioner is None else self.preconditioner.apply(r)
+        M = self.preconditioner
+        return r if M is None else checked(M, M.apply(r), r)
 
     def __str__(self) -> str:
         M = self.preconditioner
         return self.name if M is None else f"{self.name} with {M}"
+
+
+def checked(M: Preconditioner, z: Any, r: Any) -> Any:
+    """What a preconditioner returned, if it is a vector like the one that it was given."""
+    shape = getattr(z, "shape", None)
+    if shape == r.shape and z.dtype == r.dtype:
+        return z
+    if shape != r.shape or z.dtype.kind not in "fiub":
+        what = f"{z.dtype}{list(shape)}" if shape is not None else type(z).__name__
+        refuse(
+            ValueError, "preconditioner", given=f"{what} from {type(M).__name__}",
+            needed=f"real numbers of shape {list(r.shape)}", advice="Look at what it returns.",
+        )  # fmt: skip
+    return z.astype(r.dtype)
 
 
 def dot(a: Any, b: Any) -> Any:

@@ -77,7 +77,8 @@ class Learner(Value):
 
     def rounds(self, state: Any) -> int:
         """Return the number of rounds that a state has seen."""
-        return int(np.sum(state.rounds))
+        rounds = state.rounds
+        return rounds if isinstance(rounds, int) else int(np.sum(rounds))
 
     def admit(self, state: Any) -> Any:
         """Return a state that came from elsewhere if it can be continued from, else None."""

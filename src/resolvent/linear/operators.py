@@ -140,10 +140,13 @@ class MatrixFree:
         product = self.fn(x, self.args) if self.takes_args else self.fn(x)
         if self.engine == "host":
             product = np.asarray(product)
-        if product.shape != x.shape:
+        shape = getattr(product, "shape", None)
+        if shape != x.shape or product.dtype.kind not in "fiub":
+            what = f"{product.dtype}{list(shape)}" if shape is not None else type(product).__name__
             refuse(
-                ValueError, "A", given=f"a function that maps shape {x.shape} to {product.shape}",
-                needed="a function that keeps the shape", advice="Look at what it returns.",
+                ValueError, "A", given=f"a function that maps {x.dtype}{list(x.shape)} to {what}",
+                needed="a function that returns real numbers of the same shape",
+                advice="Look at what it returns.",
             )  # fmt: skip
         return product.astype(self.dtype)
 
@@ -231,7 +234,14 @@ def _takes_args(function: Callable[..., Any]) -> bool:
         p for p in parameters
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
     ]  # fmt: skip
-    return len(required) >= 2
+    most = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    star = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if len(required) > 2 or not (most or star):
+        refuse(
+            TypeError, "A", given=f"a function of {len(required)} arguments",
+            needed="a function x -> A x or (x, args) -> A x", advice="Close over the others.",
+        )  # fmt: skip
+    return len(required) == 2
 
 
 def _square(shape: tuple[int, ...]) -> None:

@@ -1,5 +1,6 @@
 """A x = b, one system or one of a sequence."""
 
+import math
 import zlib
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from resolvent._core.checks import finite, is_traced, nonnegative, one_of, real_array, refuse
+from resolvent._core.checks import between, finite, is_traced, one_of, real_array, refuse
 from resolvent._core.norm import norm
 from resolvent._core.problem import Engine, Problem
 from resolvent._core.solution import Certificate
@@ -117,12 +118,11 @@ class LinearSystem(Problem):
             and not isinstance(operator, MatrixFree | Diagonals)
         ):
             b = jnp.asarray(b)  # the matrix is a JAX value: so is the answer
-        if smallest is not None:
-            nonnegative("smallest", smallest)
+        _check_claims(A, args, symmetric, positive_definite, smallest)
         if context is not None:
-            finite("context", np.asarray(context, float))
+            between("context", context, -math.inf, math.inf, "It must be finite.")
             context = float(context)
-        if positive_definite and symmetric is None:
+        if positive_definite:
             symmetric = True
         vars(self).update(
             operator=operator, b=b, smallest=smallest, context=context, symmetric=symmetric,
@@ -279,24 +279,45 @@ class LinearSystem(Problem):
                 if isinstance(operator, SparseMatrix | DenseMatrix)
                 else ("the entries of A are not known")
             )
+        if need == "symmetric":
+            return self._not_symmetric()
+        if need == "diagonal" and isinstance(operator, MatrixFree):
+            return "the diagonal of A is not known"
+        if need in ("diagonal", "positive_definite"):
+            return self._bad_diagonal(need, known_diagonal(operator))
+        return None
+
+    def missing(self, needs: tuple[str, ...]) -> tuple[str, str] | None:
+        """As `lacks` for each need, but the diagonal is read once."""
+        diagonal = None
+        read = False
+        for need in needs:
+            if need in ("diagonal", "positive_definite") and not isinstance(
+                self.operator, MatrixFree
+            ):
+                if not read:
+                    diagonal, read = known_diagonal(self.operator), True
+                why = self._bad_diagonal(need, diagonal)
+            else:
+                why = self.lacks(need)
+            if why is not None:
+                return need, why
+        return None
+
+    def _bad_diagonal(self, need: str, diagonal: Any) -> str | None:
+        if need == "positive_definite" and self.positive_definite is False:
+            return "A is declared not positive definite"
+        if diagonal is None:
+            return None
         if need == "diagonal":
-            if isinstance(operator, MatrixFree):
-                return "the diagonal of A is not known"
-            diagonal = known_diagonal(operator)
-            if diagonal is None or diagonal.all():
+            if diagonal.all():
                 return None
             where = int(np.flatnonzero(diagonal == 0)[0])
             return f"A has a zero on its diagonal, the first in row {where}"
-        if need == "symmetric":
-            return self._not_symmetric()
-        if need == "positive_definite":
-            if self.positive_definite is False:
-                return "A is declared not positive definite"
-            diagonal = known_diagonal(operator)
-            if diagonal is not None and not diagonal.min() > 0:
-                where = int(np.argmin(diagonal))
-                return f"A is not positive definite: A[{where}, {where}] = {diagonal[where]:g}"
-        return None
+        if diagonal.min() > 0:
+            return None
+        where = int(np.argmin(diagonal))
+        return f"A is not positive definite: A[{where}, {where}] = {diagonal[where]:g}"
 
     def _not_symmetric(self) -> str | None:
         if self.symmetric is False:
@@ -383,6 +404,28 @@ def relative_columns(residual: Any, b: Any) -> Any:
         return ratios
     top, bottom = jax.vmap(norm, 1)(residual), jax.vmap(norm, 1)(b)
     return jnp.where(top == 0, 0.0, top / jnp.where(bottom > 0, bottom, 0.0))
+
+
+def _check_claims(A: Any, args: Any, symmetric: Any, positive_definite: Any, smallest: Any) -> None:
+    for name, claim in (("symmetric", symmetric), ("positive_definite", positive_definite)):
+        if claim is not None and not isinstance(claim, bool | np.bool_):
+            refuse(
+                TypeError, name, given=repr(claim), needed="True, False or None",
+                advice="None means that it is not known.",
+            )  # fmt: skip
+    if positive_definite and symmetric is False:
+        refuse(
+            ValueError, "symmetric, positive_definite", given="False, True",
+            needed="claims that agree",
+            advice="Here positive definite matrices are symmetric: leave both None otherwise.",
+        )  # fmt: skip
+    if args is not None and (not callable(A) or hasattr(A, "mv") or hasattr(A, "matvec")):
+        refuse(
+            TypeError, "args", given=f"args beside a {type(A).__name__}",
+            needed="args only beside a function (x, args) -> A x", advice="Drop args.",
+        )  # fmt: skip
+    if smallest is not None:
+        between("smallest", smallest, 0.0, math.inf, "An error bound divides by it.")
 
 
 _LOOKED_AT = 256  # unknowns up to which a JAX matrix is checked on the host

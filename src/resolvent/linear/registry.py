@@ -1,5 +1,8 @@
 """Everything public of the family, one line each: methods, problems, preconditioners, tools."""
 
+from resolvent.linear.bandit import BinnedTsallisINF as BinnedTsallisINF
+from resolvent.linear.bandit import ChebCB as ChebCB
+from resolvent.linear.bandit import TsallisINF as TsallisINF
 from resolvent.linear.bicgstab import BiCGStab as BiCGStab
 from resolvent.linear.cg import CG as CG
 from resolvent.linear.chebyshev import Chebyshev as Chebyshev
@@ -9,6 +12,9 @@ from resolvent.linear.incomplete import IncompleteCholesky as IncompleteCholesky
 from resolvent.linear.incomplete import IncompleteLU as IncompleteLU
 from resolvent.linear.kaczmarz import Kaczmarz as Kaczmarz
 from resolvent.linear.krylov_gradient import KrylovGradient as KrylovGradient
+from resolvent.linear.learned_relaxation import LearnedRelaxation as LearnedRelaxation
+from resolvent.linear.learned_relaxation import Relaxation as Relaxation
+from resolvent.linear.learner import Learner as Learner
 from resolvent.linear.minres import MINRES as MINRES
 from resolvent.linear.multigrid import AlgebraicMultigrid as AlgebraicMultigrid
 from resolvent.linear.polynomial import ChebyshevPreconditioner as ChebyshevPreconditioner

@@ -16,48 +16,61 @@ def lanczos_extremes(operator: Any, preconditioner: Any, like: Any) -> tuple[Any
     """Smallest and largest Ritz values of M A after a few steps; A symmetric, M positive definite.
 
     They lie inside the spectrum: the largest is close from below, the smallest far from above.
-    Costs `LANCZOS_STEPS` products.
+    Costs `lanczos_steps(n)` products, and one application of M more. NaN where the matrix is too
+    wild for its numbers.
     """
     if isinstance(like, np.ndarray):
         return _extremes(operator, preconditioner, like)
     return _compiled(operator, preconditioner, like)
 
 
+def lanczos_steps(n: int) -> int:
+    """How many products `lanczos_extremes` spends on n unknowns."""
+    return min(LANCZOS_STEPS, n)
+
+
 def _extremes(operator: Any, preconditioner: Any, like: Any) -> tuple[Any, Any]:
     xp = namespace(like)
     n, dtype = like.shape[0], like.dtype
-    steps = min(LANCZOS_STEPS, n)
     # A fixed vector without structure: bounds must not change from solve to solve.
-    begin = np.sin(np.arange(1, n + 1, dtype=np.float64) ** 2 * 0.7).astype(dtype)
-    u = xp.asarray(begin)
+    u = xp.asarray(np.sin(np.arange(1, n + 1, dtype=np.float64) ** 2 * 0.7).astype(dtype))
     z = u if preconditioner is None else preconditioner.apply(u)
-    beta = xp.sqrt(dot(u, z))
-    diagonal, off = [], []
-    u_old = xp.zeros_like(u)
-    for _ in range(steps):
-        v = z / xp.where(beta == 0, 1.0, beta).astype(dtype)
-        u_unit = u / xp.where(beta == 0, 1.0, beta).astype(dtype)
+    eps = float(np.finfo(dtype).eps)
+
+    def step(carry: Any, _: Any) -> Any:
+        u_old, u, z, beta, largest = carry
+        safe = xp.where(beta == 0, 1.0, beta).astype(dtype)
+        v, u = z / safe, u / safe
         w = operator.mv(v) - beta * u_old
         alpha = dot(v, w)
-        w = w - alpha * u_unit
-        diagonal.append(alpha)
-        u_old, u = u_unit, w
-        z = u if preconditioner is None else preconditioner.apply(u)
+        w = w - alpha * u
+        z = w if preconditioner is None else preconditioner.apply(w)
+        largest = xp.maximum(largest, abs(alpha))
         # Past an invariant subspace only rounding is left: cut the recurrence there.
-        square = dot(u, z)
-        floor = (100 * float(np.finfo(dtype).eps) * xp.max(xp.abs(xp.stack(diagonal)))) ** 2
-        beta = xp.sqrt(xp.where(square > floor, square, 0.0))
-        u = xp.where(beta == 0, 0.0, u).astype(dtype)
-        z = xp.where(beta == 0, 0.0, z).astype(dtype)
-        off.append(beta)
-    values = xp.stack(diagonal)
-    # A zero diagonal entry past the cut is no Ritz value: repeat the first one there.
-    alive = xp.concatenate([xp.ones(1, bool), xp.cumprod(xp.stack(off)[:-1] > 0) > 0])
-    values = xp.where(alive, values, values[0])
-    beside = xp.stack(off)[:-1] * alive[1:]
-    T = xp.diag(values) + xp.diag(beside, 1) + xp.diag(beside, -1)
-    ritz = xp.linalg.eigvalsh(T)
-    return ritz[0], ritz[-1]
+        square = dot(w, z)
+        following = xp.sqrt(xp.where(square > (100 * eps * largest) ** 2, square, 0.0))
+        alive = following > 0
+        following = following.astype(dtype)
+        carry = (u, xp.where(alive, w, 0.0).astype(dtype), xp.where(alive, z, 0.0).astype(dtype))
+        return (*carry, following, largest), (alpha, following)
+
+    begin = (xp.zeros_like(u), u, z, xp.sqrt(dot(u, z)), xp.zeros((), dtype))
+    if xp is np:
+        rows = []
+        for _ in range(lanczos_steps(n)):
+            begin, row = step(begin, None)
+            rows.append(row)
+        diagonal, off = np.array(rows).T
+    else:
+        _, (diagonal, off) = jax.lax.scan(step, begin, length=lanczos_steps(n))
+    # A zero past the cut is no Ritz value: repeat the first one there.
+    alive = xp.concatenate([xp.ones(1, bool), xp.cumprod(off[:-1] > 0) > 0])
+    diagonal = xp.where(alive, diagonal, diagonal[0])
+    beside = off[:-1] * alive[1:]
+    T = xp.diag(diagonal) + xp.diag(beside, 1) + xp.diag(beside, -1)
+    fine = xp.isfinite(T).all()
+    ritz = xp.linalg.eigvalsh(xp.where(fine, T, 0.0))
+    return xp.where(fine, ritz[0], xp.nan), xp.where(fine, ritz[-1], xp.nan)
 
 
 @partial(jax.jit)

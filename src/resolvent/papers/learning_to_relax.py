@@ -155,7 +155,7 @@ def _race(settings: Settings, kind: str) -> dict[str, Any]:
     from resolvent.linear.bandit import BinnedTsallisINF, ChebCB, TsallisINF
     from resolvent.linear.relaxation_theory import grid_jacobi_radius, omega_star
 
-    rounds = settings.pick(4000, full=5000, tiny=80)
+    rounds = settings.pick(4000, full=5000, tiny=32)
     trials = settings.pick(1, full=40)
     system = ShiftedLaplacian()
     learners = {
@@ -340,7 +340,7 @@ def _simulate(settings: Settings, method: Any, label: str) -> dict[str, Any]:
 
     side = settings.pick(50, full=100, tiny=12)
     total = settings.pick(2000, full=5000, tiny=2000)
-    steps = settings.pick(800, full=5000, tiny=40)
+    steps = settings.pick(800, full=5000, tiny=20)
     settings.say(f"heat equation, {side} x {side}, {steps} steps, {label}")
     heat = HeatEquation(side, steps, END / total)
     iterations, omegas, seconds = [], [], 0.0
