@@ -197,11 +197,10 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
         # No answer is worse than what was there at the start.
         start = stepper.problem.start(key) if x0 is None else x0
         known = stepper.problem.certify(start).as_numbers().against(limits.rtol, limits.atol)
-        for candidate in (kept, (start, None, known)):
-            if candidate is not None and not _worst_ratio(certificate) <= _worst_ratio(
-                candidate[2]
-            ):
-                x, witness, certificate = candidate
+        for other in (kept, (start, None, known)):
+            if other is None or _worst_ratio(certificate) <= _worst_ratio(other[2]):
+                continue
+            x, witness, certificate = other
     history.name = certificate.name
     return Outcome(x, witness, certificate, reason, steps, history, notes)
 

@@ -1,27 +1,32 @@
 """Euclidean norms that neither overflow nor vanish before their result does."""
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+_ONE_THREAD = 4096
+_SAFE = {"d": (1e-280, 1e300), "f": (1e-30, 1e37)}  # squares that neither overflowed nor vanished
+
 
 def norm(vector: Any) -> Any:
     """||v||_2: a Python float for NumPy arrays, a traced scalar for JAX arrays."""
     if isinstance(vector, np.ndarray):
         flat = vector.ravel()
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            # Not np.dot: waking BLAS threads costs more than the sum.
-            square = float(np.einsum("i,i->", flat, flat))
-            safe = 1e-280 < square < 1e300 if vector.dtype == np.float64 else 1e-30 < square < 1e37
-            if safe or flat.size == 0:
-                return square**0.5
-            largest = float(np.max(np.abs(flat)))
-            if largest == 0.0 or not np.isfinite(largest):
-                return largest
-            scaled = flat.astype(np.float64) / largest
-            return largest * float(np.sqrt(np.dot(scaled, scaled)))
+        # Beyond a few thousand entries a BLAS product wakes threads that cost more than the sum.
+        square = float(
+            flat.dot(flat) if flat.size <= _ONE_THREAD else np.einsum("i,i->", flat, flat)
+        )
+        low, high = _SAFE[vector.dtype.char]
+        if low < square < high or flat.size == 0:
+            return square**0.5
+        largest = float(np.max(np.abs(flat)))
+        if largest == 0.0 or not math.isfinite(largest):
+            return largest
+        scaled = flat.astype(np.float64) / largest
+        return largest * float(np.sqrt(np.einsum("i,i->", scaled, scaled)))
     largest = jnp.max(jnp.abs(vector), initial=0.0)
     safe = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1.0)
     return jnp.where(largest > 0, safe * jnp.linalg.norm((vector / safe).ravel()), largest)

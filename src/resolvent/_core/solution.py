@@ -87,10 +87,10 @@ class Certificate:
 
     def against(self, rtol: float, atol: float) -> "Certificate":
         """The same certificate with the target that these tolerances ask for."""
-        if any(isinstance(number, jax.Array) for number in (self.scale, rtol, atol)):
-            target = jax.numpy.maximum(rtol * self.scale, atol)
-        elif isinstance(self.scale, float):
+        if type(self.scale) is float and type(rtol) is float and type(atol) is float:
             target = max(rtol * self.scale, atol)
+        elif any(isinstance(number, jax.Array) for number in (self.scale, rtol, atol)):
+            target = jax.numpy.maximum(rtol * self.scale, atol)
         else:
             target = np.maximum(rtol * np.asarray(self.scale), atol)
         return dataclasses.replace(self, target=target)

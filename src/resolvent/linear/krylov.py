@@ -89,9 +89,14 @@ def checked(M: Preconditioner, z: Any, r: Any) -> Any:
     return z.astype(r.dtype)
 
 
+_ONE_THREAD = 4096  # entries up to which BLAS stays on one thread
+
+
 def dot(a: Any, b: Any) -> Any:
     """The inner product of two vectors, without waking BLAS threads on the host."""
-    return np.einsum("i,i->", a, b) if isinstance(a, np.ndarray) else jnp.vdot(a, b)
+    if isinstance(a, np.ndarray):
+        return a.dot(b) if a.size <= _ONE_THREAD else np.einsum("i,i->", a, b)
+    return jnp.vdot(a, b)
 
 
 def namespace(x: Any) -> Any:
