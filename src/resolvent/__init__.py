@@ -60,7 +60,7 @@ _HOMES = {
 _FAMILIES = ("linear",)
 
 __version__ = "0.1.0"
-__all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
     "Certificate",
     "DamagedFile",
     "Entry",

@@ -70,9 +70,7 @@ def solve(
         typer.Option(help="A name from `resolvent methods`; one that suits A when absent."),
     ] = None,
     rtol: Annotated[float, typer.Option(help="Relative tolerance of the residual.")] = 1e-6,
-    out: Annotated[
-        Path | None, typer.Option(help="Write the solution there, as .npy.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the solution there, as .npy.")] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the residual against the iterations there.")
     ] = None,

@@ -150,10 +150,8 @@ def test_read_only_data_are_taken():
 
 
 def test_big_endian_data_are_taken_or_refused():
-    A, b = np.diag([2.0, 4.0]).astype(">f8"), np.ones(2, ">f8")
-    for matrix in (A, sparse.csr_array(A)):
-        sol = solve_or_refuse(matrix, b, CG())
-        assert sol is None or np.allclose(sol.x, [0.5, 0.25])
+    sol = solve_or_refuse(np.diag([2.0, 4.0]).astype(">f8"), np.ones(2, ">f8"), CG())
+    assert sol is None or np.allclose(sol.x, [0.5, 0.25])
 
 
 # ---------------------------------------------------------------- kinds of numbers
@@ -230,11 +228,12 @@ def test_what_is_no_matrix_is_refused(text):
     assert message.startswith("b:")
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 def test_lists_matrices_and_masks():
     assert np.allclose(rs.solve(rs.LinearSystem([[2, 0], [0, 4]], [1, 1])).x, [0.5, 0.25])
-    plain = np.asmatrix(np.diag([2.0, 4.0]))
-    sol = solve_or_refuse(plain, np.ones(2))
-    assert sol is None or np.allclose(np.asarray(sol.x).ravel(), [0.5, 0.25])
+    sol = rs.solve(rs.LinearSystem(np.asmatrix(np.diag([2.0, 4.0])), np.ones(2)))
+    assert type(sol.x) is np.ndarray
+    assert np.allclose(sol.x, [0.5, 0.25])
     hidden = np.ma.array(np.ones(2), mask=[False, True])
     refused(lambda: rs.LinearSystem(np.eye(2), hidden))
     refused(lambda: rs.LinearSystem(np.ma.array(np.eye(2), mask=np.eye(2)), np.ones(2)))
@@ -329,8 +328,8 @@ def test_functions_are_solved_or_refused_by_every_method(cls):
             sol = rs.solve(problem, cls(), rtol=1e-10)
         except REFUSED as error:
             in_words(error)
-            foreign = "engine" in str(error)
-            assert set(cls.needs) & {"entries", "diagonal"} or foreign
+            told = any(word in str(error) for word in ("entries", "diagonal", "engine"))
+            assert told, error
         else:
             assert np.allclose(sol.x, np.arange(1.0, 4.0) / 2)
 

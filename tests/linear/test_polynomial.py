@@ -417,9 +417,7 @@ def test_engines_agree_and_products_are_counted(method):
         counted = method.but(traces=traces)
     else:
         counted = method
-    sol = rs.solve(
-        LinearSystem(operator, problem.b, positive_definite=True), counted, rtol=1e-8
-    )
+    sol = rs.solve(LinearSystem(operator, problem.b, positive_definite=True), counted, rtol=1e-8)
     # The certificate looks once at the end, beside the method's own products.
     assert len(calls) - sol.calls["matvec"] in (1, 2)
     assert abs(sol.steps - host.steps) <= 0.02 * host.steps + 1
@@ -463,9 +461,7 @@ def test_negative_curvature_is_a_breakdown():
 
 
 def test_nan_in_a_product_is_never_success():
-    problem = LinearSystem(
-        lambda x: jnp.nan * x, jnp.ones(4), positive_definite=True
-    )
+    problem = LinearSystem(lambda x: jnp.nan * x, jnp.ones(4), positive_definite=True)
     for method in (KrylovGradient(1), PolynomialGradient(0)):
         sol = rs.solve(problem, method, throw=False)
         assert not sol.converged

@@ -23,15 +23,18 @@ def convection(side=14, dtype=np.float64):
 
 def solve(matrix, b, rtol, cycle, recycle, space=None, precondition=None, chunk=10_000):
     state = recycling.begin(
-        np.zeros_like(b), b, matrix.dot, cycle=cycle, recycle=recycle,
-        preconditioned=precondition is not None, space=space,
+        np.zeros_like(b),
+        b,
+        matrix.dot,
+        cycle=cycle,
+        recycle=recycle,
+        preconditioned=precondition is not None,
+        space=space,
     )
     target = rtol * float(np.linalg.norm(b))
     trace = []
     while state.code == recycling.RUNNING and not state.norm <= target:
-        state, part = recycling.advance(
-            state, matrix.dot, precondition, steps=chunk, target=target
-        )
+        state, part = recycling.advance(state, matrix.dot, precondition, steps=chunk, target=target)
         trace.extend(part)
     return recycling.iterate(state), state, np.array(trace)
 
@@ -54,9 +57,7 @@ def test_arnoldi_and_recycling_identities_hold_after_every_cycle(matrix, precond
     )
     for _ in range(4):
         length = 20 - state.recycled if state.steps else 20
-        state, _ = recycling.advance(
-            state, matrix.dot, precondition, steps=length, target=1e-300
-        )
+        state, _ = recycling.advance(state, matrix.dot, precondition, steps=length, target=1e-300)
         kept, steps = state.recycled, state.position
         images = state.basis[: kept + steps + 1]
         if preconditioned:
@@ -168,8 +169,13 @@ def test_counts_equal_the_real_calls():
             return scale * v
 
         state = recycling.begin(
-            np.zeros_like(system.rhs), system.rhs, op, cycle=20, recycle=8,
-            preconditioned=True, space=space,
+            np.zeros_like(system.rhs),
+            system.rhs,
+            op,
+            cycle=20,
+            recycle=8,
+            preconditioned=True,
+            space=space,
         )
         target = 1e-8 * float(np.linalg.norm(system.rhs))
         state, _ = recycling.advance(state, op, precondition, steps=500, target=target)

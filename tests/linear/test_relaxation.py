@@ -175,11 +175,14 @@ def test_several_right_hand_sides_are_solved_as_columns(method):
         assert np.allclose(sol.x[:, j], one.x, rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize(("over", "plain"), [
-    (SOR(1.0), GaussSeidel()),
-    (SOR(1.0, sweep="backward"), GaussSeidel(sweep="backward")),
-    (SSOR(1.0), SymmetricGaussSeidel()),
-])
+@pytest.mark.parametrize(
+    ("over", "plain"),
+    [
+        (SOR(1.0), GaussSeidel()),
+        (SOR(1.0, sweep="backward"), GaussSeidel(sweep="backward")),
+        (SSOR(1.0), SymmetricGaussSeidel()),
+    ],
+)
 def test_omega_one_is_gauss_seidel(over, plain):
     problem = rs.LinearSystem(dominant(), rhs(40))
     one, two = (rs.solve(problem, method, rtol=1e-8) for method in (over, plain))

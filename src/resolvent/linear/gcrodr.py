@@ -61,10 +61,10 @@ class GCRODR(RecycledMethod):
         Recycling, arXiv 2401.09516.
     """
 
-    cycle: int = static(60)  # pyright: ignore[reportIncompatibleVariableOverride, reportAssignmentType]
-    recycle: int = static(20)
+    cycle: int = static(default=60)
+    recycle: int = static(default=20)
     preconditioner: Preconditioner | None = None
-    patience: int = static(5)  # pyright: ignore[reportIncompatibleVariableOverride, reportAssignmentType]
+    patience: int = static(default=5)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     name: ClassVar[str] = "gcro-dr"
     solves: ClassVar = (LinearSystem,)

@@ -76,9 +76,9 @@ class GMRES(RecycledMethod, PreconditionedMethod):
         algorithm.
     """
 
-    restart: int = static(40)
+    restart: int = static(default=40)
     preconditioner: Preconditioner | None = None
-    patience: int = static(5)
+    patience: int = static(default=5)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     name: ClassVar[str] = "gmres"
     solves: ClassVar = (LinearSystem,)

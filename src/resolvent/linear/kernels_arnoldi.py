@@ -211,27 +211,19 @@ def back_substitute(triangle, count, reduced, solution):
 
 # Below: products of a few long rows. BLAS would start threads for these sizes, which on a machine
 # with other work wait for each other many times longer than the product takes.
-_PANEL = 256
+_PANEL = 128
 
 
+# One output a sweep: with more, LLVM gives up telling apart the memory of outputs and inputs.
 @numba.njit(cache=True, fastmath=_FAST)
-def _add_four_to_four(weights, i, j, row0, row1, row2, row3, out0, out1, out2, out3):
-    w00, w01, w02, w03 = weights[i, j], weights[i, j + 1], weights[i, j + 2], weights[i, j + 3]
-    w10, w11, w12, w13 = (
-        weights[i + 1, j], weights[i + 1, j + 1], weights[i + 1, j + 2], weights[i + 1, j + 3],
-    )  # fmt: skip
-    w20, w21, w22, w23 = (
-        weights[i + 2, j], weights[i + 2, j + 1], weights[i + 2, j + 2], weights[i + 2, j + 3],
-    )  # fmt: skip
-    w30, w31, w32, w33 = (
-        weights[i + 3, j], weights[i + 3, j + 1], weights[i + 3, j + 2], weights[i + 3, j + 3],
-    )  # fmt: skip
-    for p in range(row0.shape[0]):
-        a, b, c, d = row0[p], row1[p], row2[p], row3[p]
-        out0[p] += w00 * a + w01 * b + w02 * c + w03 * d
-        out1[p] += w10 * a + w11 * b + w12 * c + w13 * d
-        out2[p] += w20 * a + w21 * b + w22 * c + w23 * d
-        out3[p] += w30 * a + w31 * b + w32 * c + w33 * d
+def _add_eight(row0, row1, row2, row3, row4, row5, row6, row7, weights, j, out):
+    w0, w1, w2, w3 = weights[j], weights[j + 1], weights[j + 2], weights[j + 3]
+    w4, w5, w6, w7 = weights[j + 4], weights[j + 5], weights[j + 6], weights[j + 7]
+    for p in range(out.shape[0]):
+        out[p] += (
+            w0 * row0[p] + w1 * row1[p] + w2 * row2[p] + w3 * row3[p]
+            + w4 * row4[p] + w5 * row5[p] + w6 * row6[p] + w7 * row7[p]
+        )  # fmt: skip
 
 
 @numba.njit(cache=True, fastmath=_FAST)
@@ -239,17 +231,16 @@ def _add_products(weights, rows, start, stop, out):
     """Add weights @ rows[:, start:stop] to the first rows of `out`."""
     count, inner = weights.shape
     width = stop - start
-    high, wide = count - count % 4, inner - inner % 4
-    for j in range(0, wide, 4):
+    wide = inner - inner % 8
+    for j in range(0, wide, 8):
         row0, row1 = rows[j, start:stop], rows[j + 1, start:stop]
         row2, row3 = rows[j + 2, start:stop], rows[j + 3, start:stop]
-        for i in range(0, high, 4):
-            _add_four_to_four(
-                weights, i, j, row0, row1, row2, row3,
-                out[i, :width], out[i + 1, :width], out[i + 2, :width], out[i + 3, :width],
-            )  # fmt: skip
-        for i in range(high, count):
-            _subtract_four(row0, row1, row2, row3, -weights[i, j : j + 4], out[i, :width])
+        row4, row5 = rows[j + 4, start:stop], rows[j + 5, start:stop]
+        row6, row7 = rows[j + 6, start:stop], rows[j + 7, start:stop]
+        for i in range(count):
+            _add_eight(
+                row0, row1, row2, row3, row4, row5, row6, row7, weights[i], j, out[i, :width]
+            )
     for j in range(wide, inner):
         for i in range(count):
             _subtract(rows[j, start:stop], -weights[i, j], out[i, :width])
@@ -287,8 +278,8 @@ def inner_products(left, right):
     """left @ right.T, both with long rows."""
     products = np.zeros((right.shape[0], left.shape[0]), left.dtype)
     length = left.shape[1]
-    for start in range(0, length, 4 * _PANEL):
-        stop = min(start + 4 * _PANEL, length)
+    for start in range(0, length, 8 * _PANEL):
+        stop = min(start + 8 * _PANEL, length)
         for i in range(right.shape[0]):
             _dot_rows(left, left.shape[0], start, stop, right[i, start:stop], products[i])
     return products.T.copy()

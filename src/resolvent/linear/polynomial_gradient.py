@@ -43,6 +43,8 @@ class PolynomialGradient(Method):
         smallest: a lower bound of the smallest eigenvalue of P A, which fixes the momentum; None
             uses Nesterov's sequence, restarted when a step points uphill.
         traces: (tr A, tr A^2, ..., tr A^degree), where the entries of A are not known.
+        polynomial: P itself, where it has been set up before; made from `degree` and `traces`
+            otherwise.
 
     Raises:
         ValueError: if A is not symmetric or has a diagonal entry that is not positive, for

@@ -72,7 +72,11 @@ class RecycledMethod(PreconditionedMethod):
                 steps -= len(trace)
                 if state.norm <= target or state.code != recycling.RUNNING or len(trace) == 0:
                     break
+        except Interrupted as stop:
+            trace = np.concatenate([np.zeros(0), *traces, stop.trace])
+            raise Interrupted(stop.state, trace) from None
         except KeyboardInterrupt:
+            state = recycling.restart(state, problem.b, problem.operator.mv)
             raise Interrupted(state, np.concatenate([np.zeros(0), *traces])) from None
         return state, traces[0] if len(traces) == 1 else np.concatenate([np.zeros(0), *traces])
 

@@ -10,111 +10,23 @@ next recycled space, never the answer.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
+from resolvent._core.host import Interrupted
+
 from . import harmonic
+from .cycle_state import BREAKDOWN as BREAKDOWN
+from .cycle_state import NONFINITE as NONFINITE
+from .cycle_state import RUNNING as RUNNING
+from .cycle_state import STALLED as STALLED
+from .cycle_state import CycleState, norm_of
+from .cycle_state import RecycledSpace as RecycledSpace
+from .cycle_state import allocate as allocate
 
 Apply = Callable[[np.ndarray], np.ndarray]
 
-RUNNING, BREAKDOWN, STALLED, NONFINITE = 0, 1, 2, 3
 _WORTH = 0.5  # of a cycle: a shorter last one leaves the space of the solve as it is
-
-
-class RecycledSpace(NamedTuple):
-    """What one system hands to the next: U, its images C = A U, and M U (rows; k x n).
-
-    `shadows` has no rows where no preconditioner was used (then M U is U).
-    """
-
-    directions: np.ndarray
-    images: np.ndarray
-    shadows: np.ndarray
-
-
-class CycleState(NamedTuple):
-    """The resumable state of a solve; see the module's text for the meaning of the rows."""
-
-    x: np.ndarray
-    residual: np.ndarray
-    basis: np.ndarray  # C, then V: (cycle + 1, n)
-    directions: np.ndarray  # U, then Z where there is a preconditioner: (cycle or k + 1, n)
-    shadows: np.ndarray  # M U: (k + 1, n), or (0, n) without a preconditioner
-    overlap: np.ndarray  # C (M U)^T: (k + 1, k + 1)
-    projections: np.ndarray  # row j: coefficients of A z_j on C, V and v_{j+1}
-    triangle: np.ndarray  # row j: column j of the rotated Hessenberg matrix
-    rotations: np.ndarray
-    reduced: np.ndarray  # the rotated right-hand side of the least-squares problem
-    limit: int  # k
-    recycled: int  # columns of U and C in use
-    renewals: int  # how often U and C were replaced in this solve
-    position: int  # Arnoldi steps done in the cycle
-    is_open: bool  # x and residual do not contain the cycle's steps yet
-    is_aligned: bool  # C^T residual = 0 holds
-    is_broken: bool  # the last step found an invariant subspace
-    norm: float  # running residual norm
-    cycle_norm: float  # residual norm at the start of the cycle
-    slow_norm: float  # what full cycles must lower to count as progress
-    slow_cycles: int  # full cycles since then
-    steps: int
-    products: int
-    preconditions: int
-    code: int
-
-
-def allocate(
-    x: np.ndarray, residual: np.ndarray, cycle: int, recycle: int, preconditioned: bool
-) -> CycleState:
-    """Allocate the buffers of one solve from a start and its residual.
-
-    Args:
-        x: start, shape (n,); copied.
-        residual: b - A x, shape (n,), float32 or float64; copied.
-        cycle: m, products in a cycle plus recycled vectors; cut to n.
-        recycle: k, vectors kept over a restart; 0 gives GMRES(m).
-        preconditioned: whether `advance` will be given a preconditioner.
-
-    Returns:
-        A state before its first cycle, with no products counted.
-
-    Raises:
-        ValueError: if the sizes do not satisfy 0 <= recycle < cycle.
-    """
-    if not 0 <= recycle < cycle:
-        raise ValueError(f"recycle must be in 0..cycle - 1, not {recycle} with cycle {cycle}.")
-    size, dtype = residual.shape[0], residual.dtype
-    cycle = min(cycle, size)
-    recycle = min(recycle, max(cycle - 2, 0))
-    kept = recycle + 1 if recycle else 0
-    norm = _norm(residual)
-    return CycleState(
-        x=np.array(x, dtype=dtype),
-        residual=np.array(residual),
-        basis=np.zeros((cycle + 1, size), dtype),
-        directions=np.zeros((cycle if preconditioned else kept, size), dtype),
-        shadows=np.zeros((kept if preconditioned else 0, size), dtype),
-        overlap=np.zeros((kept, kept)),
-        projections=np.zeros((cycle, cycle + 1), dtype),
-        triangle=np.zeros((cycle, cycle + 1), dtype),
-        rotations=np.zeros((cycle, 2), dtype),
-        reduced=np.zeros(cycle + 1, dtype),
-        limit=recycle,
-        recycled=0,
-        renewals=0,
-        position=0,
-        is_open=False,
-        is_aligned=True,
-        is_broken=False,
-        norm=norm,
-        cycle_norm=norm,
-        slow_norm=norm,
-        slow_cycles=0,
-        steps=0,
-        products=0,
-        preconditions=0,
-        code=RUNNING if np.isfinite(norm) else NONFINITE,
-    )
 
 
 def begin(
@@ -200,7 +112,7 @@ def _adopt(state: CycleState, space: RecycledSpace, op: Apply, op_rows: Apply | 
     weights = np.random.default_rng(0).standard_normal((1, count)).astype(dtype)
     combine(weights, directions, probe[:1])
     combine(weights, images, probe[1:])
-    difference = _norm(op(probe[0]) - probe[1])
+    difference = norm_of(op(probe[0]) - probe[1])
     products = state.products + 1
     tolerance = np.finfo(dtype).eps ** (2 / 3) * np.linalg.norm(weights)
     if not difference <= tolerance:
@@ -230,21 +142,28 @@ def _align(state: CycleState) -> CycleState:
     one = np.ones((1, 1), x.dtype)
     combine_two(one, x, along, state.directions[: state.recycled], x)
     combine_two(one, residual, -along, state.basis[: state.recycled], residual)
-    norm = _norm(state.residual)
+    norm = norm_of(state.residual)
     return state._replace(norm=norm, cycle_norm=norm, is_aligned=True)
 
 
-def _norm(vector: np.ndarray) -> float:
-    from .kernels_arnoldi import long_norm
+def restart(state: CycleState, b: np.ndarray, op: Apply) -> CycleState:
+    """A state whose cycle and recycled space are forgotten, at its last point (one product).
 
-    return float(long_norm(np.ascontiguousarray(vector)))
+    For a state whose buffers were left half changed.
+    """
+    state.residual[:] = b - op(state.x)
+    norm = norm_of(state.residual)
+    return state._replace(
+        recycled=0, position=0, is_open=False, is_aligned=True, is_broken=False, norm=norm,
+        cycle_norm=norm, products=state.products + 1,
+    )  # fmt: skip
 
 
 def refresh(state: CycleState, b: np.ndarray, op: Apply) -> CycleState:
     """Close the running cycle and recompute the residual from the data (one product)."""
     state = _close(state)
     state.residual[:] = b - op(state.x)
-    norm = _norm(state.residual)
+    norm = norm_of(state.residual)
     return state._replace(
         norm=norm, is_aligned=state.recycled == 0, products=state.products + 1, code=RUNNING
     )
@@ -282,6 +201,7 @@ def advance(
 
     Raises:
         ValueError: if a preconditioner is given to a state without room for it, or is missing.
+        Interrupted: for Ctrl-C in `op` or `precondition`, with the state and trace until then.
 
     Cost: a step is one product, one preconditioner solve and two sweeps over the C and V rows
     so far (a third where the measured orthogonality asks for it); a restart about 6 m k n
@@ -329,19 +249,23 @@ def _run_cycle(
     epsilon = float(np.finfo(basis.dtype).eps)
     tolerance = 10.0 * epsilon * np.sqrt(basis.shape[1])
     leftovers = np.empty(len(basis), basis.dtype)
-    first, broken = position, False
+    first, broken, interrupted = position, False, False
     last = min(position + steps, len(basis) - 1 - recycled)
     while position < last and not broken and not norm <= target:
         vector = basis[recycled + position]
-        if precondition is not None:
-            direction = directions[recycled + position]
-            direction[:] = precondition(vector)
-            vector = direction
         image = basis[recycled + position + 1]
-        if op_into is None:
-            image[:] = op(vector)
-        else:
-            op_into(vector, image)
+        try:
+            if precondition is not None:
+                direction = directions[recycled + position]
+                direction[:] = precondition(vector)
+                vector = direction
+            if op_into is None:
+                image[:] = op(vector)
+            else:
+                op_into(vector, image)
+        except KeyboardInterrupt:
+            interrupted = True
+            break
         norm, broken = arnoldi_step(
             basis,
             recycled,
@@ -359,7 +283,7 @@ def _run_cycle(
         if not np.isfinite(norm):
             broken = True
     done = position - first
-    return state._replace(
+    state = state._replace(
         position=position,
         norm=norm,
         is_broken=broken,
@@ -367,6 +291,9 @@ def _run_cycle(
         products=state.products + done,
         preconditions=state.preconditions + (done if precondition is not None else 0),
     )
+    if interrupted:
+        raise Interrupted(state, np.array(trace))
+    return state
 
 
 def _krylov_directions(state: CycleState) -> np.ndarray:
@@ -418,7 +345,7 @@ def _close(state: CycleState, stall: float = 0.0, patience: int = 1) -> CycleSta
         change *= -1.0
         change[0] += state.cycle_norm
         combine(change[None], state.basis[recycled : recycled + images], state.residual[None])
-    norm = _norm(state.residual) if np.isfinite(state.norm) else state.norm
+    norm = norm_of(state.residual) if np.isfinite(state.norm) else state.norm
     slow_norm, slow_cycles = state.slow_norm, state.slow_cycles
     if norm <= (1.0 - stall) * slow_norm:
         slow_norm, slow_cycles = norm, 0

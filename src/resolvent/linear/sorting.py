@@ -8,9 +8,12 @@ boundary values, wave number) stands for the distance of the operators.
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def sort_greedy(parameters, offsets=None, start: int = 0) -> np.ndarray:
+def sort_greedy(
+    parameters: ArrayLike, offsets: ArrayLike | None = None, start: int = 0
+) -> np.ndarray:
     """Nearest-neighbour chain: from each system go to the closest one not visited yet.
 
     Minimizes, step by step and not globally, the path length sum ||P_i - P_next||_F plus
@@ -28,20 +31,19 @@ def sort_greedy(parameters, offsets=None, start: int = 0) -> np.ndarray:
     Raises:
         ValueError: no systems, `start` out of range, shapes that differ, non-finite values.
 
-    Cost: N^2 / 2 distances of the parameter size; memory N.
-
-    Convergence: not an iteration. The chain is at most O(log N) times the shortest path.
+    Cost:
+        N^2 / 2 distances of the parameter size; memory N. The chain is at most O(log N) times the
+        shortest path.
 
     Example:
         ```python
-        import numpy as np
-        from resolvent.linear.sorting import sort_greedy
-
-        assert list(sort_greedy(np.array([[0.0], [5.0], [1.0]]))) == [0, 2, 1]
+        import numpy as np, resolvent as rs
+        assert list(rs.linear.sort_greedy(np.array([[0.0], [5.0], [1.0]]))) == [0, 2, 1]
         ```
 
-    Reference: Wang et al. (2024), Accelerating data generation for neural operators via Krylov
-    subspace recycling, arXiv 2401.09516.
+    Reference:
+        H. Wang, Z. Hao, J. Wang, Z. Geng, Z. Wang, B. Li, F. Wu (2024), Accelerating Data
+        Generation for Neural Operators via Krylov Subspace Recycling, arXiv 2401.09516.
     """
     points, shifts = _as_points(parameters, offsets)
     if not 0 <= start < len(points):
@@ -82,8 +84,8 @@ def _distances(points, waiting, squares, current) -> np.ndarray:
 
 
 def sort_grouped(
-    parameters,
-    offsets=None,
+    parameters: ArrayLike,
+    offsets: ArrayLike | None = None,
     group_size: int = 2000,
     components: int = 7,
     block: int = 12,
@@ -109,21 +111,20 @@ def sort_grouped(
     Raises:
         ValueError: as `sort_greedy`, or a size below 1.
 
-    Cost: N transforms, one SVD of N x (2 block^2), and N group_size / 2 distances.
-
-    Convergence: not an iteration; with one group it is `sort_greedy`.
+    Cost:
+        N transforms, one SVD of N x (2 block^2), and N group_size / 2 distances. With one group it
+        is `sort_greedy`.
 
     Example:
         ```python
-        import numpy as np
-        from resolvent.linear.sorting import sort_grouped
-
-        order = sort_grouped(np.random.default_rng(0).normal(size=(50, 8, 8)), group_size=10)
+        import numpy as np, resolvent as rs
+        fields = np.random.default_rng(0).normal(size=(50, 8, 8))
+        order = rs.linear.sort_grouped(fields, group_size=10)
         assert sorted(order) == list(range(50))
         ```
 
-    Reference: Wang et al. (2024), arXiv 2401.09516. Skilling (2004), Programming the Hilbert
-    curve.
+    Reference:
+        H. Wang et al. (2024), arXiv 2401.09516. J. Skilling (2004), Programming the Hilbert curve.
     """
     if min(group_size, components, block) < 1:
         raise ValueError("group_size, components and block must be at least 1.")
@@ -225,6 +226,12 @@ def split_pieces(order: Sequence[int] | np.ndarray, workers: int) -> list[np.nda
 
     Raises:
         ValueError: workers below 1.
+
+    Example:
+        ```python
+        import resolvent as rs
+        assert [len(piece) for piece in rs.linear.split_pieces(range(5), 2)] == [3, 2]
+        ```
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers}.")

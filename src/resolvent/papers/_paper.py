@@ -196,7 +196,24 @@ class _Run:
 
 
 def new_figure(columns: int = 1, rows: int = 1, *, width: float = 6.4, height: float = 4.2) -> Any:
-    """A matplotlib figure and its axes (an array of them, unless one) in the gallery's style."""
+    """A matplotlib figure and its axes in the gallery's style.
+
+    Args:
+        columns: of axes.
+        rows: of axes.
+        width: of one of the axes, in inches.
+        height: of one of the axes, in inches.
+
+    Returns:
+        The figure, and its axes: one, or an array of them.
+
+    Example:
+        ```python
+        from resolvent.papers import new_figure
+        figure, axes = new_figure(columns=2)
+        axes[0].plot([1, 2, 3])
+        ```
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")

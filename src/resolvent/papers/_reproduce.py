@@ -67,9 +67,7 @@ def reproduce(
         settings.say(f"claim {one.number}: {one.text}")
         result, seconds = settings.timed(getattr(module, f"claim_{one.number}"))
         found.append(
-            dataclasses.replace(
-                result, claim=one.number, published=one.published, seconds=seconds
-            )
+            dataclasses.replace(result, claim=one.number, published=one.published, seconds=seconds)
         )
     folder = None if out is None else Path(out)
     figures = {} if folder is None else _save_figures(paper, found, folder)

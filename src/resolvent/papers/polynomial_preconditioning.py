@@ -217,9 +217,7 @@ class Logistic(NamedTuple):
         x = np.zeros(self.B.shape[0])
         for _ in range(200):
             (value, g), share = self.both(x), expit(self.D @ x)
-            step = np.linalg.solve(
-                (self.D.T * (share * (1 - share))) @ self.D + RIDGE * self.B, g
-            )
+            step = np.linalg.solve((self.D.T * (share * (1 - share))) @ self.D + RIDGE * self.B, g)
             length = 1.0
             while length > 1e-8 and not (
                 self.both(x - length * step)[0] <= value - 0.25 * length * (g @ step)

@@ -91,9 +91,7 @@ def assemble(
     values[:-1, :, 4] = -down
     values[:, :, 2] = 1.0 - values.sum(axis=2)
     keep, indices, indptr = stencil(image.shape) if pattern is None else pattern
-    return sparse.csr_array(
-        (values.ravel()[keep], indices, indptr), shape=(image.size, image.size)
-    )
+    return sparse.csr_array((values.ravel()[keep], indices, indptr), shape=(image.size, image.size))
 
 
 def time_step(

@@ -98,8 +98,15 @@ def race(
 
 
 def _section(
-    name: str, title: str, problem: str, paragraphs: Sequence[str], found: Assembled, out: Path,
-    say: Say, draw: Callable[[Any, Path], Path], caption: str,
+    name: str,
+    title: str,
+    problem: str,
+    paragraphs: Sequence[str],
+    found: Assembled,
+    out: Path,
+    say: Say,
+    draw: Callable[[Any, Path], Path],
+    caption: str,
 ) -> Section:
     system = found.system
     attempts, solutions = race(system, say)
