@@ -11,7 +11,7 @@ from resolvent._core.value import static
 from resolvent.linear import recycling
 from resolvent.linear.preconditioners import Preconditioner
 from resolvent.linear.problem import LinearSystem
-from resolvent.linear.recycled import RecycledMethod
+from resolvent.linear.recycled import RecycledMethod, Sizes
 
 
 class GCRODR(RecycledMethod):
@@ -64,7 +64,7 @@ class GCRODR(RecycledMethod):
     cycle: int = static(default=60)
     recycle: int = static(default=20)
     preconditioner: Preconditioner | None = None
-    patience: int = static(default=5)  # pyright: ignore[reportIncompatibleMethodOverride]
+    patience: int = static(default=5)
 
     name: ClassVar[str] = "gcro-dr"
     solves: ClassVar = (LinearSystem,)
@@ -80,9 +80,8 @@ class GCRODR(RecycledMethod):
                 needed="recycle < cycle", advice="A third of the cycle is a good choice.",
             )  # fmt: skip
 
-    @property
-    def kept(self) -> int:
-        return self.recycle
+    def sizes(self) -> Sizes:
+        return Sizes(self.cycle, self.recycle, self.patience)
 
     def init(self, problem: LinearSystem, x0: Any, memory: Memory, key: Any) -> Any:
         return self.begin_host(problem, x0, _space(memory, problem.n))

@@ -10,10 +10,9 @@ from resolvent._core.checks import count
 from resolvent._core.memory import Memory
 from resolvent._core.solution import Reason
 from resolvent._core.value import static
-from resolvent.linear.krylov import PreconditionedMethod
 from resolvent.linear.preconditioners import Preconditioner
 from resolvent.linear.problem import LinearSystem
-from resolvent.linear.recycled import RecycledMethod
+from resolvent.linear.recycled import RecycledMethod, Sizes
 
 _CYCLE_GAIN = 1e-3  # cycles that together lower the residual by less have stalled
 
@@ -36,7 +35,7 @@ class GMRESState(NamedTuple):
     status: Any
 
 
-class GMRES(RecycledMethod, PreconditionedMethod):
+class GMRES(RecycledMethod):
     """GMRES(m) for general square systems.
 
     Solves A x = b by minimizing `||b - A x||` over a Krylov space of up to `restart` dimensions,
@@ -78,7 +77,7 @@ class GMRES(RecycledMethod, PreconditionedMethod):
 
     restart: int = static(default=40)
     preconditioner: Preconditioner | None = None
-    patience: int = static(default=5)  # pyright: ignore[reportIncompatibleMethodOverride]
+    patience: int = static(default=5)
 
     name: ClassVar[str] = "gmres"
     solves: ClassVar = (LinearSystem,)
@@ -87,13 +86,8 @@ class GMRES(RecycledMethod, PreconditionedMethod):
         count("restart", self.restart, least=1)
         count("patience", self.patience, least=1)
 
-    @property
-    def cycle(self) -> int:
-        return self.restart
-
-    @property
-    def kept(self) -> int:
-        return 0
+    def sizes(self) -> Sizes:
+        return Sizes(self.restart, 0, self.patience)
 
     def init(self, problem: LinearSystem, x0: Any, memory: Memory, key: Any) -> Any:
         if isinstance(x0, np.ndarray):

@@ -1,6 +1,7 @@
 """What GMRES and GCRO-DR share on the host: cycles that can be resumed."""
 
-from typing import Any
+import abc
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,36 +20,31 @@ _CODES = {
 }
 
 
+class Sizes(NamedTuple):
+    """How the cycles of a method run."""
+
+    cycle: int  # dimension of the space of one cycle
+    kept: int  # directions that survive it
+    patience: int  # slow cycles in a row that count as stalled
+
+
 class RecycledMethod(PreconditionedMethod):
-    """Runs the cycle functions of `recycling` on a host problem.
+    """Runs the cycle functions of `recycling` on a host problem."""
 
-    A subclass gives `cycle` (m), `kept` (k, 0 for GMRES) and `patience`.
-    """
-
-    @property
-    def cycle(self) -> int:
-        """Dimension of the space of one cycle."""
-        raise NotImplementedError
-
-    @property
-    def kept(self) -> int:
-        """How many directions survive a cycle."""
-        raise NotImplementedError
-
-    @property
-    def patience(self) -> int:
-        """Slow cycles in a row that count as stalled."""
-        raise NotImplementedError
+    @abc.abstractmethod
+    def sizes(self) -> Sizes:
+        """The sizes of the cycles, in the method's own parameters."""
 
     def begin_host(self, problem: LinearSystem, x0: Any, space: Any) -> recycling.CycleState:
         """The state before the first cycle."""
-        cycle = min(self.cycle, problem.n)
+        sizes = self.sizes()
+        cycle = min(sizes.cycle, problem.n)
         rows = None
         if isinstance(problem.operator, SparseMatrix):
             rows = recycling.sparse_rows(problem.operator.matrix)
         return recycling.begin(
             x0.copy(), problem.b, problem.operator.mv, cycle=cycle,
-            recycle=min(self.kept, cycle - 1), preconditioned=self.preconditioner is not None,
+            recycle=min(sizes.kept, cycle - 1), preconditioned=self.preconditioner is not None,
             space=space, op_rows=rows,
         )  # fmt: skip
 
@@ -56,8 +52,8 @@ class RecycledMethod(PreconditionedMethod):
         self, problem: LinearSystem, state: Any, steps: int, target: float
     ) -> tuple[Any, Any]:
         """Up to `steps` Arnoldi steps, one cycle at a time so that an interrupt loses little."""
-        M = self.preconditioner
-        apply = None if M is None else M.apply
+        sizes = self.sizes()
+        apply = None if self.preconditioner is None else self._apply
         into = None
         if isinstance(problem.operator, SparseMatrix):
             into = recycling.sparse_into(problem.operator.matrix)
@@ -65,8 +61,8 @@ class RecycledMethod(PreconditionedMethod):
         try:
             while steps > 0:
                 state, trace = recycling.advance(
-                    state, problem.operator.mv, apply, steps=min(steps, self.cycle),
-                    target=target, patience=self.patience, op_into=into,
+                    state, problem.operator.mv, apply, steps=min(steps, sizes.cycle),
+                    target=target, patience=sizes.patience, op_into=into,
                 )  # fmt: skip
                 traces.append(trace)
                 steps -= len(trace)
@@ -94,6 +90,4 @@ class RecycledMethod(PreconditionedMethod):
 
     def host_calls(self, state: recycling.CycleState) -> dict[str, int]:
         """Products and applications so far."""
-        if self.preconditioner is None:
-            return {"matvec": state.products}
-        return {"matvec": state.products, "precondition": state.preconditions}
+        return self.count(state.products, state.preconditions)
