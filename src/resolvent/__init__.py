@@ -1,4 +1,8 @@
-"""Resolvent: iterative methods that prove what they return and remember what they learned."""
+"""Resolvent: iterative methods that prove what they return and remember what they learned.
+
+`import resolvent as rs`, then `rs.solve(problem, method)`. Problems and the front door are here;
+methods are in their families, as in `rs.linear.CG()`.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any

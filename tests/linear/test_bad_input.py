@@ -328,8 +328,11 @@ def test_functions_are_solved_or_refused_by_every_method(cls):
             sol = rs.solve(problem, cls(), rtol=1e-10)
         except REFUSED as error:
             in_words(error)
-            told = any(word in str(error) for word in ("entries", "diagonal", "engine"))
-            assert told, error
+            message = str(error)
+        else:
+            message = None
+        if message is not None:
+            assert any(word in message for word in ("entries", "diagonal", "engine"))
         else:
             assert np.allclose(sol.x, np.arange(1.0, 4.0) / 2)
 

@@ -194,7 +194,6 @@ class Krylov:
         self.x = np.zeros(size, matrix.dtype)
         self.r = b.copy()
         self.work = [np.full(size, np.nan, matrix.dtype) for _ in range(7)]
-        self.scaled = np.full_like(self.half[0], np.nan)
         self.scalars = np.empty(4)
         start = {
             "cg": lambda: kernels_krylov.cg_start(self.r, self.work[0], self.scalars),
@@ -206,11 +205,12 @@ class Krylov:
         start[name.removeprefix("symmetric-")]()
 
     def start_ssor(self):
-        y, v, h, q, *_ = self.work
-        kernels_krylov.ssor_scale(*self.half, self.omega, self.scaled)
+        self.streams = ssor_streams(self.matrix, self.omega)
+        link, lower, lower_columns, _, _, diagonal = self.streams
         kernels_krylov.ssor_cg_start(
-            self.scaled, *self.half[1:], self.omega, self.x, self.r, y, v, h, q, self.scalars
-        )
+            link, lower, lower_columns, diagonal, self.omega,
+            self.x, self.r, *self.work[:5], self.scalars,
+        )  # fmt: skip
 
     def advance(self, steps, target=0.0):
         trace = np.full(steps, np.nan)
@@ -229,11 +229,49 @@ class Krylov:
                 *self.half, self.inverse, x, r, work[0], work[1], *end
             )
         else:
-            y, v, h, q, t, s, product = work
-            result = kernels_krylov.ssor_cg(
-                self.scaled, *self.half[1:], self.omega, x, y, v, h, q, t, s, product, *end
-            )
+            result = kernels_krylov.ssor_cg(*self.streams, self.omega, x, *work[:5], *end)
         return *result, trace
+
+
+def ssor_streams(matrix, omega):
+    dtype, index = matrix.dtype, matrix.indices.dtype
+    diagonal = np.full(matrix.shape[0], np.nan, dtype)
+    below, above = kernels_krylov.ssor_count(*parts(matrix), diagonal)
+    link = np.full(matrix.shape[0] + 1, np.nan, dtype)
+    lower, upper = np.full(below, np.nan, dtype), np.full(above, np.nan, dtype)
+    columns = np.full(below, 999, index), np.full(above, 999, index)
+    streams = (lower, columns[0], upper, columns[1])
+    kernels_krylov.ssor_split(*parts(matrix), diagonal, omega, link, *streams)
+    return link, *streams, diagonal
+
+
+def rows_of_stream(entries, columns, order):
+    """The dense matrix that a stream holds; `order` is the order of its rows."""
+    full = np.zeros((len(order), len(order)))
+    k = 0
+    for i in order:
+        while columns[k] >= 0:
+            full[i, columns[k]] += entries[k]
+            k += 1
+        full[i, ~columns[k]] += entries[k]
+        k += 1
+    assert k == len(entries) == len(columns)
+    return full
+
+
+def test_ssor_streams_hold_the_scaled_triangles(variant):
+    for matrix in (spd(*variant), csr(laplacian(5), *variant), csr(2 * np.eye(4), *variant)):
+        link, lower, lower_columns, upper, upper_columns, diagonal = ssor_streams(matrix, 1.6)
+        order = range(matrix.shape[0])
+        root = np.sqrt(matrix.diagonal().astype(float))
+        scaled = 1.6 * matrix.todense() / np.outer(root, root)
+        assert np.array_equal(diagonal, matrix.diagonal())
+        assert link[0] == link[-1] == 0
+        near = np.diag(link[1:-1].astype(float), -1)
+        left = rows_of_stream(lower, lower_columns, order)
+        right = rows_of_stream(upper, upper_columns, order[::-1])
+        close(left + near, np.tril(scaled, -1), variant[0])
+        close(right + near.T, np.triu(scaled, 1), variant[0])
 
 
 KRYLOV = ["cg", "jacobi", "symmetric-cg", "symmetric-jacobi", "ssor"]

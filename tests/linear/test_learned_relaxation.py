@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sparse
 
 import resolvent as rs
+from resolvent._core.randomness import generator
 from resolvent.linear.bandit import BinnedTsallisINF, ChebCB, TsallisINF
 from resolvent.linear.cg import CG
 from resolvent.linear.incomplete import IncompleteCholesky
@@ -73,7 +74,7 @@ def test_the_learner_is_told_every_cost_once(learner):
     for i, (problem, sol) in enumerate(
         zip(systems(12), rs.solve_sequence(systems(12), method, rtol=1e-8, key=3), strict=True)
     ):
-        rng = np.random.default_rng((3, i))
+        rng = generator((3, i))
         rng.bit_generator.advance(i)
         choice = learner.choose(state, problem.context, rng)
         state = learner.update(state, choice, problem.context, sol.steps)

@@ -10,7 +10,10 @@ from resolvent._core import registry
 DTYPES = [np.float64, np.float32]
 # Their sweeps follow the order of the unknowns, or their bounds of the spectrum come from a fixed
 # first vector: a permutation gives other iterates and the same answer.
-IN_ORDER = {"chebyshev", "sor", "ssor", "gauss-seidel", "symmetric-gauss-seidel", "kaczmarz"}
+IN_ORDER = {
+    "chebyshev", "sor", "ssor", "gauss-seidel", "symmetric-gauss-seidel", "kaczmarz",
+    "learned-relaxation",
+}  # fmt: skip
 
 each = pytest.mark.parametrize("pair", PAIRS, ids=str)
 both = pytest.mark.parametrize("dtype", DTYPES, ids=["double", "single"])

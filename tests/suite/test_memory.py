@@ -174,14 +174,19 @@ def test_sequence_is_certified_member_by_member(pair, warm_start):
         assert sols[1].steps == 0
 
 
-@pytest.mark.parametrize("pair", [pair for pair in TRACED if remembers(pair)], ids=str)
 @pytest.mark.parametrize("spoiler", ["nan", "huge", "shorter", "text"])
-def test_garbage_under_jit_is_never_a_false_success(pair, spoiler):
+def test_garbage_under_jit_is_never_a_false_success(spoiler):
+    for pair in TRACED:
+        if remembers(pair):
+            spoil_under_jit(pair, SPOILERS[spoiler])
+
+
+def spoil_under_jit(pair, spoil):
+    """Inside a transformation nothing can be dropped: the certificate alone protects."""
     matrix, rhs = (jnp.asarray(part, jnp.float32) for part in pair.house.data())
     memory = rs.solve(pair.house.traced(matrix, rhs), pair.method, rtol=1e-4).memory
     entries = {
-        name: rs.Entry(SPOILERS[spoiler](entry.value), depends=())
-        for name, entry in memory.entries.items()
+        name: rs.Entry(spoil(entry.value), depends=()) for name, entry in memory.entries.items()
     }
 
     @jax.jit

@@ -46,7 +46,11 @@ def plot_histories(
     from matplotlib.figure import Figure
 
     one_of("against", against, _LABELS)
-    solutions = [solutions] if hasattr(solutions, "history") else list(solutions)
+    if not isinstance(solutions, Sequence):
+        refuse(
+            TypeError, "solutions", given=f"a {type(solutions).__name__}", needed="a list",
+            advice="Write [solution], or solution.plot().",
+        )  # fmt: skip
     labels = [solution.method for solution in solutions] if labels is None else list(labels)
     if not solutions or len(labels) != len(solutions):
         refuse(

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import scipy.sparse as sparse
 
 from resolvent._core.host import run_steps
 from resolvent._core.memory import Memory
@@ -28,7 +29,10 @@ class CGState(NamedTuple):
 
 
 class KernelState(NamedTuple):
-    """State of the host kernels; `half` is the lower triangle and diagonal of A."""
+    """State of the host kernels; `half` is A as the kernel reads it, each pair stored once.
+
+    For SSOR it is the scaled triangles in the order of the two sweeps, and the diagonal.
+    """
 
     x: Any
     work: tuple[Any, ...]
@@ -80,10 +84,13 @@ class CG(PreconditionedMethod):
     solves: ClassVar = (LinearSystem,)
     needs: ClassVar[tuple[str, ...]] = ("symmetric", "positive_definite")
 
+    def bind(self, problem: LinearSystem) -> Any:
+        return self if _merges(self.preconditioner, problem) else super().bind(problem)
+
     def init(self, problem: LinearSystem, x0: Any, memory: Memory, key: Any) -> Any:
         M = self.preconditioner
         if _has_kernel(problem.operator, x0) and (
-            M is None or isinstance(M, JacobiPreconditioner | SSORPreconditioner)
+            M is None or isinstance(M, JacobiPreconditioner) or _merges(M, problem)
         ):
             return self._kernel_start(problem, x0.copy(), 0, 0)
         r = problem.residual(x0)
@@ -138,27 +145,25 @@ class CG(PreconditionedMethod):
         from resolvent.linear import kernels_krylov
 
         kernels: Any = kernels_krylov
-        half: list[Any] = [*half_storage(problem.operator.matrix)]  # pyright: ignore[reportAttributeAccessIssue]
+        matrix: Any = problem.operator.matrix  # pyright: ignore[reportAttributeAccessIssue]
         cold = products == 0 and not x.any()
         r = problem.b.copy() if cold else problem.residual(x)
         scalars = np.zeros(4)
         M = self.preconditioner
         if isinstance(M, SSORPreconditioner):
             omega = float(M.omega)
-            scaled = np.empty_like(half[0])
-            kernels.ssor_scale(*half, omega, scaled)
-            half[0] = scaled
-            work: list[Any] = list(np.empty((7, len(r)), r.dtype))
-            kernels.ssor_cg_start(*half, omega, x, r, *work[:4], scalars)
+            half = ssor_storage(matrix, omega)
+            link, lower, columns, _, _, diagonal = half
+            work: list[Any] = list(np.empty((5, len(r)), r.dtype))
+            kernels.ssor_cg_start(link, lower, columns, diagonal, omega, x, r, *work, scalars)
         else:
+            half = half_storage(matrix)
             work = [r, np.empty_like(r), np.empty_like(r)]
             if isinstance(M, JacobiPreconditioner):
                 kernels.cg_jacobi_start(M.inverse, r, work[1], scalars)
             else:
                 kernels.cg_start(r, work[1], scalars)
-        return KernelState(
-            x, tuple(work), scalars, tuple(half), 0, products + (not cold), applied + 1
-        )
+        return KernelState(x, tuple(work), scalars, half, 0, products + (not cold), applied + 1)
 
     def measure(self, problem: LinearSystem, state: Any) -> Any:
         return state.scalars[1] if isinstance(state, KernelState) else state.norm
@@ -193,6 +198,16 @@ def _has_kernel(operator: Any, x: Any) -> bool:
     return isinstance(operator, SparseMatrix)
 
 
+def _merges(M: Any, problem: LinearSystem) -> bool:
+    # The merged iteration is for sweeps with A itself; a preconditioner that comes set up may
+    # hold another matrix.
+    return (
+        isinstance(M, SSORPreconditioner)
+        and M.rows is None
+        and _has_kernel(problem.operator, problem.b)
+    )
+
+
 def half_storage(matrix: Any) -> tuple[Any, Any, Any, Any]:
     """Strictly lower triangle (data, indices, indptr) and diagonal of a symmetric CSR matrix."""
     from resolvent.linear import kernels
@@ -210,6 +225,24 @@ def half_storage(matrix: Any) -> tuple[Any, Any, Any, Any]:
     diagonal = np.empty(n, matrix.dtype)
     kernels.split_fill(matrix.data, matrix.indices, matrix.indptr, indptr, data, indices, diagonal)
     return data, indices, indptr, diagonal
+
+
+def ssor_storage(matrix: Any, omega: float) -> tuple[Any, ...]:
+    """A symmetric matrix as `ssor_cg` reads it: link, lower and upper stream, diagonal."""
+    from resolvent.linear import kernels_krylov
+
+    kernels: Any = kernels_krylov
+    A = sparse.csr_array(matrix) if isinstance(matrix, np.ndarray) else matrix
+    rows = (A.data, A.indices, A.indptr)
+    n, entry, index = A.shape[0], A.dtype, A.indices.dtype
+    diagonal = np.empty(n, entry)
+    below, above = kernels.ssor_count(*rows, diagonal)
+    link = np.empty(n + 1, entry)
+    lower, lower_columns = np.empty(below, entry), np.empty(below, index)
+    upper, upper_columns = np.empty(above, entry), np.empty(above, index)
+    streams = (lower, lower_columns, upper, upper_columns)
+    kernels.ssor_split(*rows, diagonal, omega, link, *streams)
+    return (link, *streams, diagonal)
 
 
 def kernel_status(code: int) -> int:

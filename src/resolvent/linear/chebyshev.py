@@ -55,7 +55,7 @@ class Chebyshev(PreconditionedMethod):
         ```python
         import numpy as np, resolvent as rs
         A = np.diag(np.linspace(1.0, 10.0, 50))
-        sol = rs.solve(rs.LinearSystem(A, np.ones(50)), rs.linear.Chebyshev(1.0, 10.0))
+        sol = rs.solve(rs.LinearSystem(A, np.ones(50)), rs.linear.Chebyshev(low=1.0, high=10.0))
         assert sol.converged
         ```
 
@@ -68,6 +68,7 @@ class Chebyshev(PreconditionedMethod):
     high: float | None = None
     preconditioner: Preconditioner | None = None
 
+    monitored: ClassVar[int] = 200
     name: ClassVar[str] = "chebyshev"
     solves: ClassVar = (LinearSystem,)
     needs: ClassVar[tuple[str, ...]] = ("symmetric", "positive_definite")

@@ -261,58 +261,134 @@ def cg_symmetric_jacobi(
 # All in the variables of the symmetrically scaled system, whose matrix has a unit diagonal:
 # with S = D^(-1/2), S A S = I + L + L^T, y = S^-1 x and v = S r. SSOR commutes with the scaling.
 # Write K = I/w + L and c = (2-w)/w, so that M = K K^T / c and S A S = K + K^T - c I. PCG on S A S
-# with M is plain CG on K^-1 S A S K^-T, and for t = K^-T q
-#     K^-1 S A S K^-T q = t + s,   s = K^-1 (q - c t):
-# one backward and one forward sweep, no product with A. Since t is the direction itself, y moves
-# along t. The preconditioned residual is h = K^-1 v.
+# with M is plain CG on K^-1 S A S K^-T. The preconditioned residual is h = K^-1 v, and a direction
+# q of that system is the direction t = K^-T q for y: one backward sweep. Its curvature
+#     t.(S A S) t = 2 q.t - c t.t
+# is summed in that sweep, so the step length is known before the forward sweep begins. Because
+# L^T t = q - t/w, that sweep gathers S A S t = q + L t + (1 - 1/w) t, moves v and y, and solves for
+# the next h, all in one pass: a step reads every vector once or twice and has no product with A.
+# The norm of v, weighted by the diagonal, is that of the true residual, on which the exit test is.
 #
-# The exit test is on the true residual. The forward sweep reads row i of L for s; with the same
-# entries it also gathers L t, and because L^T t = q - t/w,
-#     S A S t = q + L t + (1 - 1/w) t.
-# So v - alpha S A S t costs one more multiply-add an entry of L, hidden behind the latency of the
-# sweep's own recursion, and sum_i d_i v_i^2 is the squared norm of the original residual r.
+# The factor w: h and t are as above, q carries w, and the sweeps solve with I + w L, so that no
+# product with a diagonal stands in the recursion from row to row. Its latency is what a sweep
+# costs. ``link[i]`` is the entry of w L at (i, i - 1), zero where there is none: the value of
+# the neighbouring row stays in a register, and the recursion is one multiply-add a row.
 #
-# ``scaled`` holds w L, and the arrays q and product hold w times the values above. Both sweeps
-# then solve with I + w L: no product with a diagonal stands in the recursion from row to row,
-# whose latency is what a sweep costs. The backward sweep scatters over the rows of L in descending
-# order, so that half of the matrix serves both sweeps.
+# The other entries lie in two streams, each in the order in which its sweep reads it: the lower
+# triangle row by row, the upper one from the last row to the first with descending columns. The
+# last entry of a row has its column complemented (~j); a row without entries has one zero at its
+# own column. Row pointers would let LLVM see the length of a row and unroll the loop over it,
+# which triples the time of a sweep over rows this short.
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def ssor_scale(lower_data, lower_indices, lower_indptr, diagonal, omega, scaled):
-    """Write w S L S, S = D^(-1/2), into ``scaled`` (the shape of ``lower_data``)."""
-    inverse_root = np.empty_like(diagonal)
+def ssor_count(data, indices, indptr, diagonal):
+    """Write the diagonal of a CSR matrix; return the lengths of its lower and upper stream."""
+    lower = 0
+    upper = 0
+    k = np.uint64(indptr[0])
     for i in range(diagonal.shape[0]):
+        end = np.uint64(indptr[np.uint64(i) + ONE])
+        before = 0
+        after = 0
+        pivot = data.dtype.type(0)
+        while k < end:
+            j = np.int64(indices[k])
+            if j < i - 1:
+                before += 1
+            elif j > i + 1:
+                after += 1
+            elif j == i:
+                pivot = data[k]
+            k += ONE
+        diagonal[i] = pivot
+        lower += max(before, 1)
+        upper += max(after, 1)
+    return lower, upper
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def ssor_split(
+    data, indices, indptr, diagonal, omega, link, lower, lower_columns, upper, upper_columns
+):  # fmt: skip
+    """Write the streams of w S (L + L^T) S, S = D^(-1/2), and ``link`` (one longer than rows).
+
+    ``diagonal`` is that of ``ssor_count``, which gives the lengths of the streams as well.
+    """
+    n = diagonal.shape[0]
+    inverse_root = np.empty_like(diagonal)
+    for i in range(n):
         inverse_root[i] = diagonal.dtype.type(1) / np.sqrt(diagonal[i])
     factor = diagonal.dtype.type(omega)
-    for i in range(np.uint64(diagonal.shape[0])):
-        row = factor * inverse_root[i]
-        for k in range(np.uint64(lower_indptr[i]), np.uint64(lower_indptr[i + ONE])):
-            scaled[k] = row * lower_data[k] * inverse_root[np.uint64(lower_indices[k])]
+    k = np.uint64(indptr[0])
+    low = np.uint64(0)
+    high = np.uint64(upper.shape[0])
+    for i in range(n):
+        here = np.uint64(i)
+        row = factor * inverse_root[here]
+        first = low
+        top = high
+        near = data.dtype.type(0)
+        end = np.uint64(indptr[here + ONE])
+        while k < end:
+            j = np.int64(indices[k])
+            entry = row * data[k] * inverse_root[np.uint64(j)]
+            if j < i - 1:
+                lower[low] = entry
+                lower_columns[low] = j
+                low += ONE
+            elif j > i + 1:
+                high -= ONE
+                upper[high] = entry
+                upper_columns[high] = j
+            elif j == i - 1:
+                near = entry
+            k += ONE
+        link[here] = near
+        if low == first:
+            lower[low] = data.dtype.type(0)
+            lower_columns[low] = i
+            low += ONE
+        if high == top:
+            high -= ONE
+            upper[high] = data.dtype.type(0)
+            upper_columns[high] = i
+        lower_columns[low - ONE] = ~lower_columns[low - ONE]
+        upper_columns[top - ONE] = ~upper_columns[top - ONE]
+    link[n] = data.dtype.type(0)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
 def ssor_cg_start(
-    scaled, lower_indices, lower_indptr, diagonal, omega, x, r, y, v, h, q, scalars
+    link, lower, lower_columns, diagonal, omega, x, r, y, v, h, q, t, scalars
 ):  # fmt: skip
-    """Begin SSOR-CG from ``x`` and its residual ``r``: writes ``y``, ``v``, ``h``, ``q``."""
+    """Begin SSOR-CG from ``x`` and its residual ``r``: writes ``y``, ``v``, ``h``, ``q``, ``t``."""
+    zero = r.dtype.type(0)
     factor = r.dtype.type(omega)
     square = 0.0
     rho = 0.0
+    last = zero
     k = np.uint64(0)
     for i in range(np.uint64(r.shape[0])):
         root = np.sqrt(diagonal[i])
         y[i] = root * x[i]
         v[i] = r[i] / root
+        # A row without entries reads its own place.
+        h[i] = zero
+        q[i] = zero
+        t[i] = zero
         total = factor * v[i]
-        end = np.uint64(lower_indptr[i + ONE])
-        while k < end:
-            total -= scaled[k] * h[np.uint64(lower_indices[k])]
+        j = lower_columns[k]
+        while j >= 0:
+            total -= lower[k] * h[np.uint64(j)]
             k += ONE
-        h[i] = total
-        q[i] = r.dtype.type(0)
+            j = lower_columns[k]
+        total -= lower[k] * h[np.uint64(~j)]
+        k += ONE
+        last = total - link[i] * last
+        h[i] = last
         square += np.float64(r[i]) * np.float64(r[i])
-        wide = np.float64(total)
+        wide = np.float64(last)
         rho += wide * wide
     scalars[RHO] = rho * (2.0 - omega) / omega
     scalars[NORM] = np.sqrt(square)
@@ -320,96 +396,97 @@ def ssor_cg_start(
     scalars[STEPS] = 0.0
 
 
-@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _ssor_direction(omega, beta, h, q, t):
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
+def _ssor_backward(link, upper, upper_columns, omega, beta, h, q, t):
     weight = q.dtype.type(2.0 - omega)
     turn = q.dtype.type(beta)
-    for i in range(q.shape[0]):
+    curvature = 0.0
+    last = q.dtype.type(0)
+    k = np.uint64(0)
+    for m in range(q.shape[0] - 1, -1, -1):
+        i = np.uint64(m)
         direction = weight * h[i] + turn * q[i]
         q[i] = direction
-        t[i] = direction
-
-
-@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
-def _ssor_backward(scaled, lower_indices, lower_indptr, t):
-    n = np.uint64(t.shape[0])
-    k = np.uint64(lower_indptr[n])
-    for m in range(n):
-        i = n - ONE - m
-        value = t[i]
-        begin = np.uint64(lower_indptr[i])
-        while k > begin:
-            k -= ONE
-            t[np.uint64(lower_indices[k])] -= scaled[k] * value
-
-
-@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
-def _ssor_forward(scaled, lower_indices, lower_indptr, omega, q, t, s, product):
-    weight = q.dtype.type(2.0 - omega)
-    rest = q.dtype.type(omega - 1.0)
-    curvature = 0.0
-    k = np.uint64(0)
-    for i in range(np.uint64(q.shape[0])):
-        here = t[i]
-        forward = q[i] - weight * here
-        below = q[i] + rest * here
-        end = np.uint64(lower_indptr[i + ONE])
-        while k < end:
-            j = np.uint64(lower_indices[k])
-            entry = scaled[k]
-            forward -= entry * s[j]
-            below += entry * t[j]
+        total = direction
+        j = upper_columns[k]
+        while j >= 0:
+            total -= upper[k] * t[np.uint64(j)]
             k += ONE
-        s[i] = forward
-        product[i] = below
-        curvature += np.float64(q[i]) * np.float64(here + forward)
+            j = upper_columns[k]
+        total -= upper[k] * t[np.uint64(~j)]
+        k += ONE
+        last = total - link[i + ONE] * last
+        t[i] = last
+        wide = np.float64(last)
+        curvature += wide * (2.0 * np.float64(direction) - (2.0 - omega) * wide)
     return curvature
 
 
-@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _ssor_update(diagonal, omega, alpha, y, v, h, t, s, product):
-    # q and product carry a factor w; t and s do not.
-    step = y.dtype.type(alpha)
-    part = y.dtype.type(alpha / omega)
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
+def _ssor_forward(link, lower, lower_columns, diagonal, omega, alpha, y, v, h, q, t):
+    factor = q.dtype.type(omega)
+    rest = q.dtype.type(omega - 1.0)
+    step = q.dtype.type(alpha)
+    # q and what is gathered with w L carry a factor w; v does not.
+    part = q.dtype.type(alpha / omega)
     square = 0.0
     rho = 0.0
-    for i in range(y.shape[0]):
+    last = q.dtype.type(0)
+    along_before = q.dtype.type(0)
+    k = np.uint64(0)
+    for i in range(np.uint64(q.shape[0])):
+        near = link[i]
         along = t[i]
-        y[i] += step * along
-        hatted = h[i] - step * (along + s[i])
-        h[i] = hatted
-        value = v[i] - part * product[i]
+        product = q[i] + rest * along + near * along_before
+        below = q.dtype.type(0)
+        j = lower_columns[k]
+        while j >= 0:
+            entry = lower[k]
+            product += entry * t[np.uint64(j)]
+            below += entry * h[np.uint64(j)]
+            k += ONE
+            j = lower_columns[k]
+        entry = lower[k]
+        product += entry * t[np.uint64(~j)]
+        below += entry * h[np.uint64(~j)]
+        k += ONE
+        value = v[i] - part * product
         v[i] = value
+        total = factor * value - below
+        last = total - near * last
+        h[i] = last
+        y[i] += step * along
+        along_before = along
         wide = np.float64(value)
         square += wide * wide * np.float64(diagonal[i])
-        wide = np.float64(hatted)
+        wide = np.float64(last)
         rho += wide * wide
     return square, rho
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def ssor_cg(
-    scaled, lower_indices, lower_indptr, diagonal, omega,
-    x, y, v, h, q, t, s, product, scalars, steps, target, trace,
+    link, lower, lower_columns, upper, upper_columns, diagonal, omega,
+    x, y, v, h, q, t, scalars, steps, target, trace,
 ):  # fmt: skip
     """Advance SSOR-preconditioned CG by Eisenstat's trick; begin with ``ssor_cg_start``.
 
-    State: ``y``, ``v``, ``h``, ``q`` and ``scalars``; ``x`` is written from ``y`` on return if a
-    step was done; ``t``, ``s`` and ``product`` are scratch. ``scaled`` is that of ``ssor_scale``
-    with the same ``omega``; both stay the same between calls. The diagonal must be positive.
+    State: ``y``, ``v``, ``h``, ``q``, ``t`` and ``scalars``; ``x`` is written from ``y`` on return
+    if a step was done. The streams are those of ``ssor_split`` with the same ``omega``; both stay
+    the same between calls. The diagonal must be positive.
     """
     done = 0
     status = RUNNING
     while done < steps and not scalars[NORM] <= target:
         rho = scalars[RHO]
-        _ssor_direction(omega, scalars[BETA], h, q, t)
-        _ssor_backward(scaled, lower_indices, lower_indptr, t)
-        curvature = _ssor_forward(scaled, lower_indices, lower_indptr, omega, q, t, s, product)
+        curvature = _ssor_backward(link, upper, upper_columns, omega, scalars[BETA], h, q, t)
         curvature /= omega
         status = _breakdown(curvature, rho)
         if status != RUNNING:
             break
-        square, rho_next = _ssor_update(diagonal, omega, rho / curvature, y, v, h, t, s, product)
+        square, rho_next = _ssor_forward(
+            link, lower, lower_columns, diagonal, omega, rho / curvature, y, v, h, q, t
+        )
         rho_next *= (2.0 - omega) / omega
         scalars[BETA] = rho_next / rho
         scalars[RHO] = rho_next

@@ -9,7 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from resolvent._core.checks import between, finite, is_traced, one_of, real_array, refuse
+from resolvent._core.checks import (
+    between,
+    finite,
+    is_traced,
+    one_of,
+    real_array,
+    refuse,
+)
 from resolvent._core.norm import norm
 from resolvent._core.problem import Engine, Problem
 from resolvent._core.solution import Certificate
@@ -125,7 +132,7 @@ class LinearSystem(Problem):
         if positive_definite:
             symmetric = True
         vars(self).update(
-            operator=operator, b=b, smallest=smallest, context=context, symmetric=symmetric,
+            operator=operator, b=b, smallest=smallest or None, context=context, symmetric=symmetric,
             positive_definite=positive_definite, storage=storage, numpy=isinstance(b, np.ndarray),
         )  # fmt: skip
 
@@ -425,7 +432,7 @@ def _check_claims(A: Any, args: Any, symmetric: Any, positive_definite: Any, sma
             needed="args only beside a function (x, args) -> A x", advice="Drop args.",
         )  # fmt: skip
     if smallest is not None:
-        between("smallest", smallest, 0.0, math.inf, "An error bound divides by it.")
+        nonnegative("smallest", smallest)
 
 
 _LOOKED_AT = 256  # unknowns up to which a JAX matrix is checked on the host

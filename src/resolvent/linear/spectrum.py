@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from resolvent.linear.krylov import dot, namespace
+from resolvent.linear.krylov import checked, dot, namespace
 
 LANCZOS_STEPS = 12
 
@@ -34,7 +34,11 @@ def _extremes(operator: Any, preconditioner: Any, like: Any) -> tuple[Any, Any]:
     n, dtype = like.shape[0], like.dtype
     # A fixed vector without structure: bounds must not change from solve to solve.
     u = xp.asarray(np.sin(np.arange(1, n + 1, dtype=np.float64) ** 2 * 0.7).astype(dtype))
-    z = u if preconditioner is None else preconditioner.apply(u)
+
+    def apply(r: Any) -> Any:
+        return r if preconditioner is None else checked(preconditioner, preconditioner.apply(r), r)
+
+    z = apply(u)
     eps = float(np.finfo(dtype).eps)
 
     def step(carry: Any, _: Any) -> Any:
@@ -44,7 +48,7 @@ def _extremes(operator: Any, preconditioner: Any, like: Any) -> tuple[Any, Any]:
         w = operator.mv(v) - beta * u_old
         alpha = dot(v, w)
         w = w - alpha * u
-        z = w if preconditioner is None else preconditioner.apply(w)
+        z = apply(w)
         largest = xp.maximum(largest, abs(alpha))
         # Past an invariant subspace only rounding is left: cut the recurrence there.
         square = dot(w, z)

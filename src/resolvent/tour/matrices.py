@@ -33,6 +33,8 @@ def contenders() -> dict[str, Any]:
     return {
         "CG": rs.linear.CG(),
         "CG with Jacobi": rs.linear.CG(preconditioner=rs.linear.JacobiPreconditioner()),
+        "CG with SSOR": rs.linear.CG(preconditioner=rs.linear.SSORPreconditioner()),
+        "CG with multigrid": rs.linear.CG(preconditioner=rs.linear.AlgebraicMultigrid()),
     }
 
 
