@@ -22,6 +22,7 @@ from resolvent._core.solution import Certificate, Reason, reason_of
 _FIRST = 64  # steps of the first chunk
 _CAREFUL = 8  # the same under a time limit, before the pace is known
 _LOOK = 0.1  # seconds that a chunk should take
+_DRIFT = 10.0  # how far the method's measure may fall below the certificate's value
 _BLOW_UP = 1e30  # growth of the measure that no convergent method shows
 
 
@@ -151,12 +152,19 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
                 if not best_window < best_before:
                     reason = Reason.stalled
                     break
-                if chunk.measure == best_window or kept is None:
+                certificate = stepper.judge().against(limits.rtol, limits.atol)
+                value = _worst_ratio(certificate)
+                if kept is None or value < _worst_ratio(kept[2]):
                     x, witness = stepper.point()
-                    kept = (
-                        _copied(x), witness,
-                        stepper.judge().against(limits.rtol, limits.atol),
-                    )  # fmt: skip
+                    kept = (_copied(x), witness, certificate)
+                if value * chunk.target > _DRIFT * chunk.measure:
+                    # The recurrences have lost the true residual: begin again from the data.
+                    strikes = strikes + 1 if not value < 0.7 * last_claim else 0
+                    last_claim = min(value, last_claim)
+                    refresh = True
+                    if strikes >= 2:
+                        reason = Reason.stalled
+                        break
                 best_before, best_window = best_window, math.inf
             if steps >= limits.max_steps:
                 reason = Reason.max_steps

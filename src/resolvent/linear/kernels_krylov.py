@@ -265,14 +265,14 @@ def cg_symmetric_jacobi(
 # q of that system is the direction t = K^-T q for y: one backward sweep. Its curvature
 #     t.(S A S) t = 2 q.t - c t.t
 # is summed in that sweep, so the step length is known before the forward sweep begins. Because
-# L^T t = q - t/w, that sweep gathers S A S t = q + L t + (1 - 1/w) t, moves v and y, and solves for
-# the next h, all in one pass: a step reads every vector once or twice and has no product with A.
-# The norm of v, weighted by the diagonal, is that of the true residual, on which the exit test is.
+# L^T t = q - t/w, the forward sweep gathers S A S t = q + L t + (1 - 1/w) t, moves v and y, and
+# solves for the next h: two passes a step, and no product with A. The norm of v, weighted by the
+# diagonal, is that of the true residual, on which the exit test is.
 #
-# The factor w: h and t are as above, q carries w, and the sweeps solve with I + w L, so that no
-# product with a diagonal stands in the recursion from row to row. Its latency is what a sweep
-# costs. ``link[i]`` is the entry of w L at (i, i - 1), zero where there is none: the value of
-# the neighbouring row stays in a register, and the recursion is one multiply-add a row.
+# The array q holds w times the value above, and both sweeps solve with I + w L: no product with a
+# diagonal stands in the recursion from row to row, whose latency is what a sweep costs.
+# ``link[i]`` is the entry of w L at (i, i - 1), or zero: the value of the neighbouring row stays
+# in a register, and the recursion is one multiply-add a row.
 #
 # The other entries lie in two streams, each in the order in which its sweep reads it: the lower
 # triangle row by row, the upper one from the last row to the first with descending columns. The
@@ -311,10 +311,7 @@ def ssor_count(data, indices, indptr, diagonal):
 def ssor_split(
     data, indices, indptr, diagonal, omega, link, lower, lower_columns, upper, upper_columns
 ):  # fmt: skip
-    """Write the streams of w S (L + L^T) S, S = D^(-1/2), and ``link`` (one longer than rows).
-
-    ``diagonal`` is that of ``ssor_count``, which gives the lengths of the streams as well.
-    """
+    """Write ``link`` (one longer than the rows) and the streams, with ``ssor_count`` before."""
     n = diagonal.shape[0]
     inverse_root = np.empty_like(diagonal)
     for i in range(n):

@@ -13,6 +13,7 @@ from resolvent._core.checks import (
     between,
     finite,
     is_traced,
+    nonnegative,
     one_of,
     real_array,
     refuse,
