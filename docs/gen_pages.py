@@ -8,6 +8,7 @@ import dataclasses
 import enum
 import inspect
 import json
+import re
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -64,11 +65,31 @@ def _entry(one: public.Name) -> str:
     return "\n      ".join([f"::: {one.path}\n    options:", *options]) + "\n"
 
 
+def _kinds(names: list[public.Name]) -> list[tuple[str, Any]]:
+    """A group for each base class that others of these names derive from, itself included."""
+    grouped = (public.is_problem, public.is_method)
+    classes = [
+        one
+        for one in names
+        if inspect.isclass(one.value) and not any(belongs(one.value) for belongs in grouped)
+    ]
+    bases = [
+        one for one in classes if any(one.value in other.value.__mro__[1:] for other in classes)
+    ]
+    return [
+        (
+            re.sub(r"(?<=[a-z])(?=[A-Z])", " ", one.name).capitalize() + "s",
+            lambda value, base=one.value: inspect.isclass(value) and issubclass(value, base),
+        )
+        for one in bases
+    ]
+
+
 def _api_page(module: Any, elsewhere: dict[int, str]) -> str:
     """One module's names by group: a table, then the entries that no family's page has."""
     names = public.names(module)
     parts = [f"# {module.__name__}\n", inspect.getdoc(module) or ""]
-    for title, belongs in GROUPS:
+    for title, belongs in (*GROUPS[:3], *_kinds(names), *GROUPS[3:]):
         group = [one for one in names if belongs(one.value)]
         names = [one for one in names if one not in group]
         if not group:
@@ -282,7 +303,7 @@ def benchmarks() -> Section:
         "# Benchmarks\n\n"
         "Every method runs beside its peers in one benchopt benchmark a family: the same "
         "problems, the same certificate, the same process, and failures stay in the table. "
-        "Run one with `pip install 'resolvent[bench]'` and `benchopt run benchmarks/FAMILY`.\n"
+        "Run one from a clone with `pip install '.[bench]'` and `benchopt run benchmarks/FAMILY`.\n"
     )
     missing = "" if tables else "\nNo result tables have been committed yet.\n"
     body = "\n\n".join(_table(path) for path in tables)

@@ -29,7 +29,8 @@ class SteepestDescent(Method):
         One product with A, two inner products and two vector updates.
 
     Convergence:
-        `||e_k||_A <= ((kappa - 1) / (kappa + 1))^k ||e_0||_A` with kappa the condition number.
+        `||e_k||_A <= ((kappa - 1) / (kappa + 1))^k ||e_0||_A` with kappa the condition
+        number.
 
     Example:
         ```python
@@ -39,7 +40,8 @@ class SteepestDescent(Method):
         ```
 
     Reference:
-        A. Cauchy (1847), Methode generale pour la resolution des systemes d'equations simultanees.
+        A. Cauchy (1847), Methode generale pour la resolution des systemes d'equations
+        simultanees.
     """
 
     name: ClassVar[str] = "steepest-descent"
@@ -54,7 +56,8 @@ class SteepestDescent(Method):
         product = problem.operator.mv(state.r)
         square, curvature = xp.vdot(state.r, state.r), xp.vdot(state.r, product)
         bad = curvature <= 0
-        alpha = (xp.where(bad, 0, square) / xp.where(bad, 1, curvature)).astype(product.dtype)
+        alpha = xp.where(bad, 0, square) / xp.where(bad, 1, curvature)
+        alpha = alpha.astype(product.dtype)
         x, r = state.x + alpha * state.r, state.r - alpha * product
         return State(x, r, state.products + 1, xp.where(bad, Reason.breakdown.code, 0))
 

@@ -72,7 +72,7 @@ class AlgebraicMultigrid(Preconditioner):
         multigrid.
     """
 
-    kind: str = static("smoothed-aggregation")
+    kind: str = static(default="smoothed-aggregation")
     near_null: Any = None
     levels: Any = None
     coarsest: Any = None
