@@ -34,7 +34,7 @@ class Objective(BaseObjective):
             # NaN must count as the worst there is.
             worst = worst if residual <= worst else residual
             previous = x
-        missed = self.task != "sweep" and not worst <= 1.05 * self.rtol
+        missed = self.task != "sweep" and not worst <= self.rtol
         return {"value": float(worst), "missed": float(missed), "solved": len(xs), "note": note}
 
     def get_one_result(self):

@@ -1,5 +1,7 @@
 """Memory: named, tied to what it depends on, dropped when that has changed."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from core.toys import HostHalve, problem
@@ -83,6 +85,8 @@ def test_a_wrong_seed_is_retried_cold():
 
 def test_rejected_memory_costs_one_cold_solve_and_is_recorded():
     class Trusting(HostHalve):
+        reads: ClassVar[tuple[str, ...]] = ("curse",)
+
         def init(self, problem, x0, memory, key):
             state = super().init(problem, x0, memory, key)
             return state._replace(x=state.x * np.nan) if "curse" in memory else state
@@ -98,6 +102,8 @@ def test_rejected_memory_costs_one_cold_solve_and_is_recorded():
 
 def test_a_memory_that_makes_init_fail_is_rejected_too():
     class Trusting(HostHalve):
+        reads: ClassVar[tuple[str, ...]] = ("space",)
+
         def init(self, problem, x0, memory, key):
             value = memory.get("space")
             return super().init(problem, x0 if value is None else value @ x0, memory, key)

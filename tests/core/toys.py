@@ -35,6 +35,7 @@ class Halve(rs.Method):
     after: int = static(5)
 
     name: ClassVar[str] = "halve"
+    reads: ClassVar[tuple[str, ...]] = ("best",)
     solves: ClassVar = (Shrink,)
     monitored: ClassVar[int] = 50
 

@@ -10,7 +10,7 @@ import resolvent as rs
 from resolvent._core.memory import Memory
 from resolvent.linear.cg import CG
 from resolvent.linear.relaxation import SOR, SSOR, GaussSeidel, Jacobi, SymmetricGaussSeidel
-from resolvent.linear.relaxation_theory import grid_jacobi_radius, omega_star, sor_radius
+from resolvent.papers.relaxation_theory import grid_jacobi_radius, omega_star, sor_radius
 
 METHODS = [
     SOR(1.3),

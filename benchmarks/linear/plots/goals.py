@@ -46,7 +46,21 @@ def goals(df: pd.DataFrame) -> list[list]:
         found = [(peer, *result) for peer in peers if (result := find(dataset, peer)) is not None]
         if mine is None or not found:
             return
-        valid = [entry for entry in found if not entry[2]] or found
+        valid = [entry for entry in found if not entry[2]]
+        if not valid:
+            rows.append(
+                [
+                    goal,
+                    ours,
+                    round(mine[0] / several, 6),
+                    "no peer reached rtol",
+                    None,
+                    None,
+                    f"<= {asked}",
+                    "yes",
+                ]
+            )
+            return
         peer, best, _ = min(valid, key=lambda entry: entry[1])
         ratio = mine[0] / best
         flag = " (missed rtol)" if mine[1] else ""

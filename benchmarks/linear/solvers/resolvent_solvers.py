@@ -50,7 +50,7 @@ class Solver(BaseSolver):
         linear = rs.linear
         return {
             "jacobi": linear.JacobiPreconditioner, "ssor": linear.SSORPreconditioner,
-            "multigrid": getattr(linear, "AlgebraicMultigrid", None),
+            "multigrid": linear.AlgebraicMultigrid,
         }  # fmt: skip
 
     def run(self, _):

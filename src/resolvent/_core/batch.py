@@ -70,6 +70,7 @@ def solve_batch(
     method = problems[0].default_method() if method is None else method
     for problem in problems:
         check_pair(problem, method)
+        problem.engine(("traced",))
     method = problems[0].adapt(method)
     if "traced" not in method.runs_on():
         refuse(

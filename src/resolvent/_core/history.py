@@ -17,7 +17,6 @@ class History:
 
     def __init__(self, name: str = "measure"):
         self.name = name
-        self.target: float | None = None
         self._pieces: list[tuple[Any, Any, float, float, float, float]] = []
         self._points: np.ndarray = np.empty((0, 5))  # place, step, measure, calls, seconds
         self._last: np.ndarray = np.empty((0, 5))

@@ -61,6 +61,10 @@ class Memory(Value):
         """This memory with `entries` put over its own."""
         return Memory({**self.entries, **entries}) if entries else self
 
+    def only(self, names: tuple[str, ...]) -> "Memory":
+        """The entries of these names that are there."""
+        return Memory({name: self.entries[name] for name in names if name in self.entries})
+
     def without(self, *names: str) -> "Memory":
         """This memory less some entries."""
         return Memory({n: entry for n, entry in self.entries.items() if n not in names})
@@ -107,7 +111,9 @@ class Memory(Value):
         for name, entry in self.entries.items():
             leaves = jax.tree_util.tree_leaves(entry.value)
             size = sum(getattr(leaf, "nbytes", 8) for leaf in leaves)
-            parts.append(f"{name}: {size / 1e3:.1f} kB, depends on {', '.join(entry.depends)}")
+            parts.append(
+                f"{name}: {size / 1e3:.1f} kB, depends on {', '.join(entry.depends) or 'nothing'}"
+            )
         return "Memory(" + "; ".join(parts) + ")"
 
 

@@ -20,6 +20,8 @@ class Method(Value):
     solves: ClassVar[tuple[type[Problem], ...]]
     needs: ClassVar[tuple[str, ...]] = ()
     engines: ClassVar[tuple[Engine, ...]] = ("traced", "host")
+    reads: ClassVar[tuple[str, ...]] = ()
+    """The memory entries that `init` uses; it is given no others."""
     random: ClassVar[bool] = False
     """Whether `init` is given a key."""
     monitored: ClassVar[int] = 1000

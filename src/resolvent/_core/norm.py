@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -30,11 +29,3 @@ def norm(vector: Any) -> Any:
     largest = jnp.max(jnp.abs(vector), initial=0.0)
     safe = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1.0)
     return jnp.where(largest > 0, safe * jnp.linalg.norm((vector / safe).ravel()), largest)
-
-
-def tree_norm(tree: Any) -> Any:
-    """The norm of all leaves together."""
-    leaves = jax.tree_util.tree_leaves(tree)
-    if len(leaves) == 1:
-        return norm(leaves[0])
-    return norm(jnp.stack([jnp.asarray(norm(leaf)) for leaf in leaves]))

@@ -19,8 +19,3 @@ def needs_double(tree: Any) -> bool:
 def scope(double: bool) -> contextlib.AbstractContextManager[Any]:
     """Allow 64-bit numbers inside the block; the user's setting is back afterwards."""
     return jax.enable_x64(True) if double else contextlib.nullcontext()
-
-
-def epsilon(dtype: Any) -> float:
-    """Machine epsilon of a floating dtype."""
-    return float(np.finfo(np.dtype(dtype)).eps)

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from resolvent._core.checks import count, refuse
-from resolvent._core.files import DamagedFile, load, save
+from resolvent._core.files import Checkpoint, DamagedFile, load, save
 from resolvent._core.memory import Memory, mark
 from resolvent._core.precision import needs_double, scope
 from resolvent._core.problem import Problem
 from resolvent._core.progress import Progress, wanted
-from resolvent._core.randomness import fold
-from resolvent._core.solution import Certificate, Solution
-from resolvent._core.solve import certify, check_options, solve
+from resolvent._core.randomness import fold, words_of
+from resolvent._core.solution import Certificate, Reason, Solution
+from resolvent._core.solve import certify, check_options, signature, solve
 from resolvent._core.warm import WarmStart
 
 
@@ -52,8 +52,9 @@ def solve_sequence(
         order: solve in this order (`resolvent.linear.sort_greedy` makes one); the solutions
             come in this order too.
         key: randomness; problem `i` uses the key folded with `i`.
-        checkpoint: a folder that every finished solution is written to; a later run with the same
-            folder returns them from there and goes on behind them.
+        checkpoint: a folder that every finished solution is written to, and the newest memory; a
+            later run with the same folder returns them from there (without their memory) and goes
+            on behind them.
         executor: any `concurrent.futures` executor; the sequence is cut into `pieces` consecutive
             ones, each with a memory of its own.
         pieces: how many such pieces.
@@ -175,17 +176,43 @@ class _Chain:
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
         known = Memory() if memory is None else memory
+        ledger: Checkpoint | None = None
+        before: int | None = None
+        read = False
         for index, problem in numbered:
+            if self.folder is not None and ledger is None:
+                # One ledger a piece, named after its first system: pieces do not share memory.
+                ledger = Checkpoint(self.folder / f"memory-{index:08d}.rs")
             finished = self._finished(index, problem)
             if finished is not None:
-                known = finished.memory
+                before, read = index, True
                 yield finished
                 continue
+            if read:
+                known = self._memory_after(ledger, before, known)
+                read = False
             sol = self._one(index, problem, known)
-            known = sol.memory
-            if self.folder is not None:
-                save(self._place(index), _packed(sol, problem, self.options))
+            if sol.reason is Reason.interrupted:
+                # Half a solution is nobody's: it is handed out, not kept, and ends the sequence.
+                yield sol
+                return
+            known, before = sol.memory, index
+            if self.folder is not None and ledger is not None:
+                # The memory first: a solution without its memory would change what comes after.
+                ledger.write({"index": index, "memory": known})
+                save(self._place(index), self._packed(sol, problem))
             yield sol
+
+    def _memory_after(self, ledger: Any, index: int | None, start: Memory) -> Memory:
+        """What was known after the system `index`; a killed run may have written one more."""
+        for place in (ledger.path, ledger.previous):
+            try:
+                found = load(place)
+            except (DamagedFile, FileNotFoundError):
+                continue
+            if isinstance(found, dict) and found.get("index") == index:
+                return found["memory"]
+        return start
 
     def _one(self, index: int, problem: Any, memory: Memory) -> Solution:
         options = dict(self.options)
@@ -218,7 +245,7 @@ class _Chain:
             packed = load(self._place(index))
         except DamagedFile:
             return None  # solved again, and written anew
-        if packed["mark"] != _mark(problem):
+        if packed["mark"] != self._mark(problem):
             refuse(
                 ValueError, "checkpoint",
                 given=f"{self._place(index)}, written for another problem",
@@ -234,26 +261,28 @@ class _Chain:
             return None
         return dataclasses.replace(found, certificate=certificate)
 
+    def _mark(self, problem: Any) -> list[Any]:
+        key = None if self.key is None else list(words_of(self.key))
+        return [
+            signature(self.method), signature(self.warm_start), key, problem.describe(),
+            problem.fingerprint("data"),
+        ]  # fmt: skip
 
-def _mark(problem: Any) -> list[Any]:
-    return [problem.describe(), problem.fingerprint("data")]
-
-
-def _packed(sol: Solution, problem: Any, options: dict[str, Any]) -> dict[str, Any]:
-    certificate = sol.certificate
-    return {
-        "options": str(options),
-        "mark": _mark(problem),
-        "x": sol.x, "reason_code": sol.reason_code, "steps": sol.steps, "calls": sol.calls,
-        "memory": sol.memory, "seconds": sol.seconds, "method": sol.method,
-        "problem": sol.problem, "engine": sol.engine, "notes": list(sol.notes),
-        "index": sol.index,
-        "certificate": {
-            "value": certificate.value, "scale": certificate.scale, "target": certificate.target,
-            "details": certificate.details, "kind": certificate.kind, "name": certificate.name,
-            "statement": certificate.statement,
-        },
-    }  # fmt: skip
+    def _packed(self, sol: Solution, problem: Any) -> dict[str, Any]:
+        certificate = sol.certificate
+        return {
+            "options": str(self.options),
+            "mark": self._mark(problem),
+            "x": sol.x, "reason_code": sol.reason_code, "steps": sol.steps, "calls": sol.calls,
+            "seconds": sol.seconds, "method": sol.method, "problem": sol.problem,
+            "engine": sol.engine, "notes": list(sol.notes), "index": sol.index,
+            "certificate": {
+                "value": certificate.value, "scale": certificate.scale,
+                "target": certificate.target, "details": certificate.details,
+                "kind": certificate.kind, "name": certificate.name,
+                "statement": certificate.statement,
+            },
+        }  # fmt: skip
 
 
 def _unpacked(packed: dict[str, Any]) -> Solution:

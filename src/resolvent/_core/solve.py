@@ -93,6 +93,8 @@ def solve(
     check_pair(problem, method)
     method = problem.adapt(method)
     if is_traced((problem, method, x0, memory, key, rtol, atol)):
+        _refuse_outside(seconds, callback, checkpoint, progress)
+        check_options(None if is_traced(key) else key, memory, adjoint, None)
         return _solve_pure(problem, method, x0, rtol, atol, max_steps, key, memory, adjoint)
     rtol, atol = nonnegative("rtol", rtol), nonnegative("atol", atol)
     if seconds is not None:
@@ -104,6 +106,17 @@ def solve(
             problem, method, engine, x0=x0, rtol=rtol, atol=atol, max_steps=max_steps,
             seconds=seconds, key=key, memory=memory, callback=callback, progress=progress,
             checkpoint=checkpoint, throw=throw, began=began, setting=setting,
+        )  # fmt: skip
+
+
+def _refuse_outside(seconds: Any, callback: Any, checkpoint: Any, progress: Any) -> None:
+    given = {"seconds": seconds, "callback": callback, "checkpoint": checkpoint}
+    given["progress"] = progress or None
+    if unused := [name for name, value in given.items() if value is not None]:
+        refuse(
+            TypeError, ", ".join(unused), given="arguments that need Python between two chunks",
+            needed="none of them inside a JAX transformation, where a solve is one pure function",
+            advice="Leave them out there, or solve outside of jit, vmap and grad.",
         )  # fmt: skip
 
 
@@ -234,34 +247,41 @@ def _solve_eager(
     hooks = Hooks(None if callback is None else _outside(callback, setting), bar)
     if checkpoint is not None:
         hooks.checkpoint = Checkpoint(checkpoint)
-        hooks.mark = [_signature(method), problem.describe(), problem.fingerprint("data")]
+        hooks.mark = [
+            signature(method), engine, prepared.form(), problem.describe(),
+            problem.fingerprint("data"),
+        ]  # fmt: skip
     limits = Limits(rtol, atol, most, seconds)
+    known = kept.only(method.reads)
     kind = TRACED if engine == "traced" else HOST
     stepper = kind(prepared, bound)
     try:
         calls: dict[str, int] = {}
         try:
-            outcome = drive(stepper, start, kept, key, limits, hooks)
+            outcome = drive(stepper, start, known, key, limits, hooks)
             calls = stepper.calls()
             failure = f"ended '{outcome.reason}'" if outcome.reason in _FAILED else None
         except Exception as error:
             # Garbage in memory may break a method anywhere; what is wrong with the problem itself
             # shows again in the cold solve.
-            if not len(kept):
+            if not len(known):
                 raise
             outcome, failure = None, f"failed with {type(error).__name__}"
-        if outcome is None or (failure and len(kept)):
+        if outcome is None or (failure and len(known)):
             notes.append(f"memory rejected: the solve with it {failure}; solved again cold")
-            kept = _NOTHING
+            kept = kept.without(*method.reads)
+            if hooks.checkpoint is not None:
+                hooks.checkpoint.remove()
             stepper = kind(prepared, bound)
-            outcome = drive(stepper, start, kept, key, limits, hooks)
+            outcome = drive(stepper, start, _NOTHING, key, limits, hooks)
             calls = _sum(calls, stepper.calls())
     finally:
         if bar is not None:
             bar.close()
     x = problem.restore(outcome.x)
     certificate, reason = _judged(problem, prepared, x, outcome, rtol, atol)
-    remembered = stepper.remember()
+    # A solve that was cut off shows what the clock did, not what the method can do.
+    remembered = {} if reason in (Reason.time, Reason.interrupted) else stepper.remember()
     if remembered:
         kept = kept.updated(mark(remembered, problem))
     solution = Solution(
@@ -301,15 +321,15 @@ HOST = HostStepper
 TRACED = traced.TracedStepper
 
 
-def _signature(value: Any) -> Any:
+def signature(value: Any) -> Any:
     """What a method is, in numbers and texts that are the same in another process."""
     if isinstance(value, Value):
-        fields = {name: _signature(field) for name, field in vars(value).items()}
+        fields = {name: signature(field) for name, field in vars(value).items()}
         return {type(value).__qualname__: fields}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):
-        return [_signature(item) for item in value]
+        return [signature(item) for item in value]
     if isinstance(value, np.ndarray | jax.Array):
         array = np.ascontiguousarray(np.asarray(value))
         return [str(array.dtype), list(array.shape), zlib.crc32(array.data)]
@@ -363,10 +383,11 @@ def _solve_pure(
                 needed="a step limit", advice="Pass max_steps: memory grows with it.",
             )  # fmt: skip
         max_steps = method.limit(problem)
-    start = problem.start(key) if x0 is None else x0
-    key = jax_key(key) if method.random else None
-    memory = _NOTHING if memory is None else memory
     problem = problem.prepare("traced")
+    start = problem.start(key) if x0 is None else problem.admit(x0)
+    key = jax_key(key) if method.random else None
+    known = _NOTHING if memory is None else memory
+    memory = known.only(method.reads)
     if isinstance(adjoint, Unrolled):
         run: Any = traced.unrolled
         given: tuple[Any, ...] = (problem, method.bind(problem), start)
@@ -382,7 +403,7 @@ def _solve_pure(
     remembered = method.remember(problem, state)
     return Solution(
         x=x, certificate=certificate, reason_code=reason, steps=done, calls=calls,
-        memory=memory.updated(mark(remembered, problem)) if remembered else memory,
+        memory=known.updated(mark(remembered, problem)) if remembered else known,
         witness=witness, method=str(method), problem=problem.describe(), engine="traced",
     )  # fmt: skip
 

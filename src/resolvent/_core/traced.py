@@ -4,7 +4,6 @@ Everything that may vary between two solves of one shape (data, parameters, tole
 an argument of the compiled functions, so a second solve compiles nothing.
 """
 
-import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -171,9 +170,6 @@ class TracedStepper:
         return self.method.remember(self.problem, self.state)
 
 
-_ROUNDS = 4  # judged rounds of a solve that runs inside a transformation
-
-
 def pure(
     problem: Any,
     method: Any,
@@ -184,42 +180,83 @@ def pure(
     atol: Any,
     max_steps: Any,
 ) -> Any:
-    """A whole solve as one traceable function: judge, refresh, go on, at most `_ROUNDS` times."""
+    """A whole solve as one traceable function, with the decisions of the eager driver."""
+    monitored = method.monitored
     target = _norm_target(problem.scale(x0), rtol, atol)
+    goal_floor = jnp.maximum(target, jnp.finfo(jnp.result_type(target, jnp.float32)).tiny)
     state = method.init(problem, x0, memory, key)
 
     def certificate_of(state: Any) -> Any:
         return problem.certify(*method.iterate(problem, state)).against(rtol, atol)
 
     def round_of(carry: Any) -> Any:
-        state, done, tighten, number, _ = carry
-        state = jax.lax.cond(number > 0, partial(method.refresh, problem), lambda s: s, state)
-        state, (more, measure, *_) = _chunk(
-            problem, method, state, tighten * target, max_steps - done, False
+        state, done, tighten, strikes, last, before, window, refresh, _ = carry
+        state = jax.lax.cond(refresh, partial(method.refresh, problem), lambda s: s, state)
+        steps = jnp.minimum(monitored - done % monitored, max_steps - done)
+        state, (more, measure, status, best, _) = _chunk(
+            problem, method, state, tighten * target, steps, False
         )
-        return state, done + more, tighten * 0.5, number + 1, measure
+        done, window = done + more, jnp.minimum(window, best)
+        certificate = certificate_of(state)
+        ratio = jnp.max(certificate.value / goal_floor)
+        ratio = jnp.where(jnp.isnan(ratio), jnp.inf, ratio)
+        claim = measure <= tighten * target
+        good = claim & jnp.all(certificate.holds)
+        watched = ~claim & (done % monitored == 0) & (more > 0)
+        drifted = watched & (jnp.max(certificate.value) > 10.0 * measure)
+        doubt = (claim & ~good) | drifted
+        strikes = jnp.where(doubt, jnp.where(ratio < 0.7 * last, 0, strikes + 1), strikes)
+        last = jnp.where(doubt, jnp.minimum(last, ratio), last)
+        stalled = (doubt & (strikes >= 2)) | (watched & ~(window < before))
+        reason = jnp.where(
+            good, Reason.target.code,
+            jnp.where(~claim & (status > 0), status,
+            jnp.where(~jnp.isfinite(measure), Reason.diverged.code,
+            jnp.where(stalled, Reason.stalled.code,
+            jnp.where(done >= max_steps, Reason.max_steps.code, 0)))),
+        )  # fmt: skip
+        before = jnp.where(watched, window, before)
+        window = jnp.where(watched, jnp.inf, window)
+        tighten = jnp.where(claim & ~good, 0.5 * tighten, tighten)
+        return state, done, tighten, strikes, last, before, window, doubt, reason.astype(jnp.int32)
 
-    def goes_on(carry: Any) -> Any:
-        state, done, _, number, measure = carry
-        open_ = ~jnp.asarray(certificate_of(state).holds) & jnp.isfinite(measure)
-        fine = jnp.asarray(method.status(state)) == 0
-        return (number == 0) | ((number < _ROUNDS) & open_ & fine & (done < max_steps))
-
-    measure = jnp.asarray(method.measure(problem, state))
     zero = jnp.zeros((), jnp.int32)
-    one = jnp.ones((), jnp.result_type(target, jnp.float32))
-    state, done, _, _, measure = jax.lax.while_loop(
-        goes_on, round_of, (state, zero, one, zero, measure)
+    one = jnp.ones_like(target)
+    inf = jnp.full_like(jnp.asarray(method.measure(problem, state)), jnp.inf)
+    begin = (
+        state,
+        zero,
+        one,
+        zero,
+        inf.astype(goal_floor.dtype),
+        inf,
+        inf,
+        jnp.asarray(False),
+        zero,
     )
-    certificate = certificate_of(state)
-    status = jnp.asarray(method.status(state))
-    reason = jnp.where(
-        jnp.asarray(certificate.holds), Reason.target.code,
-        jnp.where(status > 0, status,
-        jnp.where(~jnp.isfinite(measure), Reason.diverged.code,
-        jnp.where(done >= max_steps, Reason.max_steps.code, Reason.stalled.code))),
-    )  # fmt: skip
+    state, done, *_, reason = jax.lax.while_loop(lambda c: c[-1] == 0, round_of, begin)
+    return _ended(problem, method, x0, state, done, reason, certificate_of(state), rtol, atol)
+
+
+def _ended(
+    problem: Any,
+    method: Any,
+    x0: Any,
+    state: Any,
+    done: Any,
+    reason: Any,
+    certificate: Any,
+    rtol: Any,
+    atol: Any,
+) -> Any:
+    """The result of a pure solve: no answer is worse than its start."""
     x, witness = method.iterate(problem, state)
+    reason = jnp.where(jnp.all(certificate.holds), Reason.target.code, reason)
+    start = problem.certify(x0).against(rtol, atol)
+    worse = ~(jnp.max(certificate.value) <= jnp.max(start.value))
+    x, certificate = jax.tree_util.tree_map(
+        lambda first, now: jnp.where(worse, first, now), (x0, start), (x, certificate)
+    )
     return x, witness, certificate, reason, done, method.calls(problem, state), state
 
 
@@ -248,14 +285,14 @@ def unrolled(
 
     carry = (state, jnp.zeros((), jnp.int32))
     (state, done), _ = jax.lax.scan(body, carry, length=max_steps)
-    x, witness = method.iterate(problem, state)
-    certificate = problem.certify(x, witness).against(rtol, atol)
-    status = jnp.asarray(method.status(state))
+    certificate = problem.certify(*method.iterate(problem, state)).against(rtol, atol)
+    status, measure = jnp.asarray(method.status(state)), jnp.asarray(method.measure(problem, state))
     reason = jnp.where(
-        jnp.asarray(certificate.holds), Reason.target.code,
-        jnp.where(status > 0, status, Reason.max_steps.code),
+        status > 0, status,
+        jnp.where(~jnp.isfinite(measure), Reason.diverged.code,
+        jnp.where(done >= max_steps, Reason.max_steps.code, Reason.stalled.code)),
     )  # fmt: skip
-    return x, witness, certificate, reason, done, method.calls(problem, state), state
+    return _ended(problem, method, x0, state, done, reason, certificate, rtol, atol)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -273,8 +310,3 @@ def _batched(
         return result
 
     return jax.vmap(one, in_axes=(list(axes),))(dynamic)
-
-
-def finite_or_inf(value: float) -> float:
-    """NaN as infinity, for comparisons that must not pass on NaN."""
-    return value if not math.isnan(value) else math.inf

@@ -46,7 +46,8 @@ class WarmStart(Value):
         """The memory entry that holds the last solutions."""
         remembered = memory.get("solutions")
         before = tuple(remembered) if isinstance(remembered, tuple | list) else ()
-        return {"solutions": Entry((*before, x)[-self.depth() :], depends=("size",))}
+        kept = jax.tree_util.tree_map(lambda leaf: leaf.copy(), x)  # x itself is the user's
+        return {"solutions": Entry((*before, kept)[-self.depth() :], depends=("size",))}
 
 
 def _alike(x: Any, start: Any) -> bool:

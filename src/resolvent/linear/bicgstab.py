@@ -17,6 +17,7 @@ class BiCGStabState(NamedTuple):
     rho: Any
     norm: Any
     products: Any
+    applied: Any
     status: Any
 
 
@@ -35,8 +36,9 @@ class BiCGStab(PreconditionedMethod):
 
     Convergence:
         No bound holds in general; it is often fast where the eigenvalues lie in a half plane, and
-        erratic where they are nearly imaginary (then use GMRES). Two restarts in a row without
-        progress end the solve with reason `breakdown`.
+        erratic where they are nearly imaginary (then use GMRES). A step that moves nowhere, because
+        r is orthogonal to A M r, ends the solve with reason `breakdown`: to start again from r would
+        be the same step again.
 
     Example:
         ```python
@@ -57,13 +59,13 @@ class BiCGStab(PreconditionedMethod):
     solves: ClassVar = (LinearSystem,)
 
     def init(self, problem: LinearSystem, x0: Any, memory: Memory, key: Any) -> BiCGStabState:
-        return self._begin(problem, x0, 1)
+        return self._begin(problem, x0, 1, 0)
 
-    def _begin(self, problem: LinearSystem, x: Any, products: Any) -> BiCGStabState:
+    def _begin(self, problem: LinearSystem, x: Any, products: Any, applied: Any) -> BiCGStabState:
         xp = namespace(x)
         r = problem.residual(x)
         rho = dot(r, r)
-        return BiCGStabState(x, r, r, r, rho, xp.sqrt(rho), products, xp.where(rho < 0, 1, 0))
+        return BiCGStabState(x, r, r, r, rho, xp.sqrt(rho), products, applied, 0)
 
     def step(self, problem: LinearSystem, state: BiCGStabState) -> BiCGStabState:
         xp = namespace(state.x)
@@ -101,6 +103,7 @@ class BiCGStab(PreconditionedMethod):
             xp.where(anew, norm * norm, rho),
             norm,
             state.products + 2,
+            state.applied + 2,
             xp.where(stuck, Reason.breakdown.code, 0),
         )
 
@@ -114,7 +117,7 @@ class BiCGStab(PreconditionedMethod):
         return state.x, None
 
     def refresh(self, problem: LinearSystem, state: BiCGStabState) -> BiCGStabState:
-        return self._begin(problem, state.x, state.products + 1)
+        return self._begin(problem, state.x, state.products + 1, state.applied)
 
     def calls(self, problem: LinearSystem, state: BiCGStabState) -> dict[str, Any]:
-        return self.count(state.products, state.products - 1)
+        return self.count(state.products, state.applied)

@@ -1,5 +1,6 @@
 """The conjugate gradient method, plain and preconditioned."""
 
+import dataclasses
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ import scipy.sparse as sparse
 from resolvent._core.host import run_steps
 from resolvent._core.memory import Memory
 from resolvent._core.solution import Reason
-from resolvent.linear.krylov import PreconditionedMethod, dot, namespace
+from resolvent.linear.krylov import PreconditionedMethod, copied, dot, namespace
 from resolvent.linear.operators import DenseMatrix, SparseMatrix
 from resolvent.linear.preconditioners import (
     JacobiPreconditioner,
@@ -29,18 +30,35 @@ class CGState(NamedTuple):
 
 
 class KernelState(NamedTuple):
-    """State of the host kernels; `half` is A as the kernel reads it, each pair stored once.
-
-    For SSOR it is the scaled triangles in the order of the two sweeps, and the diagonal.
-    """
+    """State of the host kernels."""
 
     x: Any
     work: tuple[Any, ...]
     scalars: Any
-    half: tuple[Any, ...]
     status: int
     products: int
     applied: int
+
+
+class Stored:
+    """A as the kernels read it: made once, however often and for how many b a solve begins."""
+
+    def __init__(self, matrix: Any):
+        self.matrix = matrix
+        self._half: Any = None
+        self._scaled: dict[float, Any] = {}
+
+    def half(self) -> tuple[Any, ...]:
+        """Each pair of entries once, for `cg_symmetric`."""
+        if self._half is None:
+            self._half = half_storage(self.matrix)
+        return self._half
+
+    def scaled(self, omega: float) -> tuple[Any, ...]:
+        """Triangles in the order of the two sweeps, and the diagonal, for `ssor_cg`."""
+        if omega not in self._scaled:
+            self._scaled[omega] = ssor_storage(self.matrix, omega)
+        return self._scaled[omega]
 
 
 class CG(PreconditionedMethod):
@@ -50,6 +68,7 @@ class CG(PreconditionedMethod):
 
     Args:
         preconditioner: a symmetric positive definite approximation of A^-1, or None.
+        stored: A as the host kernels read it; filled in by `bind`.
 
     Raises:
         ValueError: if A is not symmetric, has a diagonal entry that is not positive, or the
@@ -79,13 +98,22 @@ class CG(PreconditionedMethod):
     """
 
     preconditioner: Preconditioner | None = None
+    stored: Any = dataclasses.field(default=None, kw_only=True)
 
     name: ClassVar[str] = "cg"
     solves: ClassVar = (LinearSystem,)
     needs: ClassVar[tuple[str, ...]] = ("symmetric", "positive_definite")
 
     def bind(self, problem: LinearSystem) -> Any:
-        return self if _merges(self.preconditioner, problem) else super().bind(problem)
+        bound = self if _merges(self.preconditioner, problem) else super().bind(problem)
+        if not _has_kernel(problem.operator, problem.b):
+            return bound
+        operator: Any = problem.operator
+        return bound.but(stored=Stored(operator.matrix))
+
+    def _stored(self, problem: LinearSystem) -> Stored:
+        operator: Any = problem.operator
+        return Stored(operator.matrix) if self.stored is None else self.stored
 
     def init(self, problem: LinearSystem, x0: Any, memory: Memory, key: Any) -> Any:
         M = self.preconditioner
@@ -101,7 +129,9 @@ class CG(PreconditionedMethod):
         norm = xp.sqrt(dot(r, r))
         return CGState(x, r, z, dot(r, z), norm, products, 0)
 
-    def step(self, problem: LinearSystem, state: CGState) -> CGState:
+    def step(self, problem: LinearSystem, state: Any) -> Any:
+        if isinstance(state, KernelState):
+            return self.advance(problem, copied(state), 1, -1.0)[0]
         xp = namespace(state.x)
         product = problem.operator.mv(state.p)
         curvature = dot(state.p, product)
@@ -125,14 +155,14 @@ class CG(PreconditionedMethod):
         kernels: Any = kernels_krylov
         trace = np.empty(steps)
         vectors = (state.x, *state.work, state.scalars, steps, target, trace)
-        half = state.half
+        stored = self._stored(problem)
         M = self.preconditioner
         if isinstance(M, SSORPreconditioner):
-            done, code = kernels.ssor_cg(*half, float(M.omega), *vectors)
+            done, code = kernels.ssor_cg(*stored.scaled(float(M.omega)), float(M.omega), *vectors)
         elif isinstance(M, JacobiPreconditioner):
-            done, code = kernels.cg_symmetric_jacobi(*half, M.inverse, *vectors)
+            done, code = kernels.cg_symmetric_jacobi(*stored.half(), M.inverse, *vectors)
         else:
-            done, code = kernels.cg_symmetric(*half, *vectors)
+            done, code = kernels.cg_symmetric(*stored.half(), *vectors)
         status = kernel_status(code)
         # A direction that failed was tried: its product counts.
         products = state.products + done + (status == Reason.breakdown.code)
@@ -145,25 +175,22 @@ class CG(PreconditionedMethod):
         from resolvent.linear import kernels_krylov
 
         kernels: Any = kernels_krylov
-        matrix: Any = problem.operator.matrix  # pyright: ignore[reportAttributeAccessIssue]
         cold = products == 0 and not x.any()
         r = problem.b.copy() if cold else problem.residual(x)
         scalars = np.zeros(4)
         M = self.preconditioner
         if isinstance(M, SSORPreconditioner):
             omega = float(M.omega)
-            half = ssor_storage(matrix, omega)
-            link, lower, columns, _, _, diagonal = half
+            link, lower, columns, _, _, diagonal = self._stored(problem).scaled(omega)
             work: list[Any] = list(np.empty((5, len(r)), r.dtype))
             kernels.ssor_cg_start(link, lower, columns, diagonal, omega, x, r, *work, scalars)
         else:
-            half = half_storage(matrix)
             work = [r, np.empty_like(r), np.empty_like(r)]
             if isinstance(M, JacobiPreconditioner):
                 kernels.cg_jacobi_start(M.inverse, r, work[1], scalars)
             else:
                 kernels.cg_start(r, work[1], scalars)
-        return KernelState(x, tuple(work), scalars, half, 0, products + (not cold), applied + 1)
+        return KernelState(x, tuple(work), scalars, 0, products + (not cold), applied + 1)
 
     def measure(self, problem: LinearSystem, state: Any) -> Any:
         return state.scalars[1] if isinstance(state, KernelState) else state.norm

@@ -1,15 +1,13 @@
 """Chebyshev iteration: no inner products, for spectra whose bounds are known."""
 
-import math
 from typing import Any, ClassVar, NamedTuple
 
-from resolvent._core.checks import between, is_traced, refuse
 from resolvent._core.memory import Memory
 from resolvent._core.solution import Reason
 from resolvent.linear.krylov import PreconditionedMethod, dot, namespace
 from resolvent.linear.preconditioners import Preconditioner
 from resolvent.linear.problem import LinearSystem
-from resolvent.linear.spectrum import lanczos_extremes, lanczos_steps
+from resolvent.linear.spectrum import check_interval, lanczos_extremes, lanczos_steps
 
 
 class ChebyshevState(NamedTuple):
@@ -75,21 +73,8 @@ class Chebyshev(PreconditionedMethod):
 
     def check(self, problem: LinearSystem) -> None:
         super().check(problem)
-        low, high = self.low, self.high
-        if is_traced((low, high)):
-            return
-        for name, bound in (("low", low), ("high", high)):
-            if bound is not None:
-                between(name, bound, 0.0, math.inf, "Pass a bound of the spectrum, or None.")
-        if (
-            (low is not None and not low > 0)
-            or (high is not None and not high > 0)
-            or (low is not None and high is not None and not low < high)
-        ):
-            refuse(
-                ValueError, "low, high", given=f"{low}, {high}", needed="0 < low < high",
-                advice="Pass bounds of the spectrum of the (preconditioned) matrix, or None.",
-            )  # fmt: skip
+        matrix = "A" if self.preconditioner is None else "the preconditioned matrix"
+        check_interval(("low", "high"), self.low, self.high, matrix)
 
     def init(self, problem: LinearSystem, x0: Any, memory: Memory, key: Any) -> ChebyshevState:
         xp = namespace(x0)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from resolvent._core.host import run_steps
+from resolvent._core.host import Interrupted, run_steps
 from resolvent._core.memory import Entry, Memory
 from resolvent._core.method import Method
 from resolvent._core.norm import norm
@@ -19,6 +19,7 @@ class ColumnsState(NamedTuple):
     scales: Any
     worst: Any
     statuses: Any
+    goal: Any  # what the relative residuals are to come down to, as last told
 
 
 class Columns(Method):
@@ -35,6 +36,10 @@ class Columns(Method):
 
     def runs_on(self) -> tuple[Engine, ...]:
         return self.method.runs_on()
+
+    @property
+    def reads(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.method.reads
 
     @property
     def random(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -60,8 +65,10 @@ class Columns(Method):
                 self.method.init(problem.column(j), x0[:, j].copy(), memory, key)
                 for j in range(count)
             )
-            scales = np.array([norm(np.ascontiguousarray(problem.b[:, j])) for j in range(count)])
-            return self._judged(problem, states, np.where(scales == 0, 1.0, scales))
+            scales = np.array(
+                [norm(np.ascontiguousarray(problem.b[:, j])) for j in range(count)], float
+            )
+            return self._judged(problem, states, np.where(scales == 0, 1.0, scales), 0.0)
         keys = None if key is None else jax.random.split(key, count)
 
         def begin(b: Any, x: Any, one: Any) -> Any:
@@ -70,15 +77,16 @@ class Columns(Method):
         axes = (1, 1, None if keys is None else 0)
         states = jax.vmap(begin, axes)(problem.b, x0, keys)
         scales = jax.vmap(norm, 1)(problem.b)
-        return self._judged(problem, states, jnp.where(scales == 0, 1.0, scales))
+        scales = jnp.where(scales == 0, 1.0, scales)
+        return self._judged(problem, states, scales, jnp.zeros((), scales.dtype))
 
-    def _judged(self, problem: LinearSystem, states: Any, scales: Any) -> ColumnsState:
+    def _judged(self, problem: LinearSystem, states: Any, scales: Any, goal: Any) -> ColumnsState:
         if isinstance(scales, np.ndarray):
             measures = np.array(
                 [self.method.measure(problem.column(j), s) for j, s in enumerate(states)], float
             )
             statuses = np.array([int(self.method.status(s)) for s in states])
-            return ColumnsState(states, scales, measures / scales, statuses)
+            return ColumnsState(states, scales, measures / scales, statuses, goal)
         measures, statuses = jax.vmap(
             lambda b, s: (
                 jnp.asarray(self.method.measure(problem.but(b=b), s)),
@@ -86,45 +94,71 @@ class Columns(Method):
             ),
             (1, 0),
         )(problem.b, states)
-        return ColumnsState(states, scales, measures / scales, statuses)
+        return ColumnsState(states, scales, measures / scales, statuses, goal)
+
+    def aim(self, state: ColumnsState, goal: Any) -> ColumnsState:
+        """Note what the next steps are to come down to: columns that are there rest."""
+        if isinstance(state.worst, np.ndarray):
+            return state._replace(goal=float(goal))
+        own = jnp.asarray(goal, state.worst.dtype)
+        # Rounded up, it would let a column rest that the loop still waits for.
+        return state._replace(goal=jnp.where(own > goal, jnp.nextafter(own, -jnp.inf), own))
+
+    def _running(self, state: ColumnsState) -> Any:
+        xp = np if isinstance(state.worst, np.ndarray) else jnp
+        return (state.statuses == 0) & xp.isfinite(state.worst) & (state.worst > state.goal)
 
     def step(self, problem: LinearSystem, state: ColumnsState) -> ColumnsState:
-        """One traced step of every column that still has something to gain."""
+        """One step of every column that still has something to gain."""
+        running = self._running(state)
+        if isinstance(state.worst, np.ndarray):
+            states: Any = tuple(
+                self.method.step(problem.column(j), s) if running[j] else s
+                for j, s in enumerate(state.states)
+            )
+            return self._judged(problem, states, state.scales, state.goal)
 
-        def one(b: Any, column: Any, done: Any) -> Any:
+        def one(b: Any, column: Any, goes_on: Any) -> Any:
             return jax.lax.cond(
-                done, lambda s: s, lambda s: self.method.step(problem.but(b=b), s), column
+                goes_on, lambda s: self.method.step(problem.but(b=b), s), lambda s: s, column
             )
 
-        idle = (state.worst == 0) | (state.statuses != 0) | ~jnp.isfinite(state.worst)
-        states = jax.vmap(one, (1, 0, 0))(problem.b, state.states, idle)
-        return self._judged(problem, states, state.scales)
+        states = jax.vmap(one, (1, 0, 0))(problem.b, state.states, running)
+        return self._judged(problem, states, state.scales, state.goal)
 
     def advance(
         self, problem: LinearSystem, state: ColumnsState, steps: int, target: float
     ) -> tuple[ColumnsState, Any]:
         """Host columns run one after the other, each to its own target."""
-        states, trace = list(state.states), np.zeros(0)
-        for j, column in enumerate(states):
-            if state.worst[j] <= target or state.statuses[j] or not np.isfinite(state.worst[j]):
-                continue
-            goal = target * state.scales[j]
+        state = self.aim(state, target)
+        states, interrupted = list(state.states), False
+        traces = [np.zeros(0)] * len(states)
+        for j in np.flatnonzero(self._running(state)):
+            # A hair below: the quotient by the scale must not round to above the target again.
+            goal = target * state.scales[j] * (1 - 4 * np.finfo(float).eps)
             advance = getattr(self.method, "advance", None)
             one = problem.column(j)
-            if advance is None:
-                states[j], measures = run_steps(self.method, one, column, steps, goal)
-            else:
-                states[j], measures = advance(one, column, steps, goal)
-            relative = np.asarray(measures) / state.scales[j]
-            longer = max(len(trace), len(relative))
-            # The slowest column sets the pace: shorter traces rest at their last value.
-            trace = np.maximum(_extended(trace, longer), _extended(relative, longer))
-        resting = np.delete(
-            state.worst, [j for j, s in enumerate(states) if s is not state.states[j]]
-        )
-        if resting.size and len(trace):
-            trace = np.maximum(trace, resting.max())
-        return self._judged(problem, tuple(states), state.scales), trace
+            try:
+                if advance is None:
+                    states[j], measures = run_steps(self.method, one, states[j], steps, goal)
+                else:
+                    states[j], measures = advance(one, states[j], steps, goal)
+            except Interrupted as stop:
+                states[j], measures, interrupted = stop.state, stop.trace, True
+            traces[j] = np.asarray(measures) / state.scales[j]
+            if interrupted:
+                break
+        # The slowest column sets the pace: shorter traces rest at their last value.
+        longest = max(len(trace) for trace in traces)
+        trace = np.zeros(longest)
+        for one, before in zip(traces, state.worst, strict=True):
+            last = one[-1] if len(one) else before
+            rest = np.full(longest - len(one), last)
+            trace = np.maximum(trace, np.concatenate([one, rest]))
+        state = self._judged(problem, tuple(states), state.scales, target)
+        if interrupted:
+            raise Interrupted(state, trace)
+        return state, trace
 
     def measure(self, problem: LinearSystem, state: ColumnsState) -> Any:
         return state.worst.max()
@@ -132,8 +166,7 @@ class Columns(Method):
     def status(self, state: ColumnsState) -> Any:
         """A column that failed ends the solve only when no other can go on."""
         xp = np if isinstance(state.worst, np.ndarray) else jnp
-        running = (state.statuses == 0) & xp.isfinite(state.worst) & (state.worst > 0)
-        return xp.where(running.any(), 0, state.statuses.max())
+        return xp.where(self._running(state).any(), 0, state.statuses.max())
 
     def iterate(self, problem: LinearSystem, state: ColumnsState) -> tuple[Any, Any]:
         if isinstance(state.worst, np.ndarray):
@@ -155,15 +188,18 @@ class Columns(Method):
             states = jax.vmap(lambda b, s: self.method.refresh(problem.but(b=b), s), (1, 0))(
                 problem.b, state.states
             )
-        return self._judged(problem, states, state.scales)
+        return self._judged(problem, states, state.scales, state.goal)
 
     def calls(self, problem: LinearSystem, state: ColumnsState) -> dict[str, Any]:
+        M = getattr(self.method, "preconditioner", None)
+        # Each column counts the set-up that there was once.
+        again = 0 if M is None else (problem.b.shape[1] - 1) * M.spent
+        total: dict[str, Any] = {}
         if isinstance(state.worst, np.ndarray):
-            total: dict[str, Any] = {}
             for j, s in enumerate(state.states):
                 for name, number in self.method.calls(problem.column(j), s).items():
                     total[name] = total.get(name, 0) + number
-            return total
+            return self._less(total, again)
         each = jax.vmap(
             lambda b, s: {
                 name: jnp.asarray(number)
@@ -171,7 +207,10 @@ class Columns(Method):
             },
             (1, 0),
         )(problem.b, state.states)
-        return {name: numbers.sum() for name, numbers in each.items()}
+        return self._less({name: numbers.sum() for name, numbers in each.items()}, again)
+
+    def _less(self, calls: dict[str, Any], again: int) -> dict[str, Any]:
+        return {**calls, "matvec": calls["matvec"] - again} if again else calls
 
     def remember(self, problem: LinearSystem, state: ColumnsState) -> dict[str, Entry]:
         if isinstance(state.worst, np.ndarray):
@@ -180,10 +219,3 @@ class Columns(Method):
 
     def __str__(self) -> str:
         return str(self.method)
-
-
-def _extended(trace: Any, length: int) -> Any:
-    if len(trace) == length:
-        return trace
-    last = trace[-1] if len(trace) else 0.0
-    return np.concatenate([trace, np.full(length - len(trace), last)])

@@ -5,12 +5,14 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from resolvent._core.checks import is_traced
+from resolvent._core.host import Interrupted, run_steps
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.problem import Engine
 from resolvent._core.solution import Reason
 from resolvent.linear.cg import CG
 from resolvent.linear.gmres import GMRES
+from resolvent.linear.krylov import copied
 from resolvent.linear.minres import MINRES
 from resolvent.linear.operators import DenseMatrix, SparseMatrix
 from resolvent.linear.preconditioners import JacobiPreconditioner, Preconditioner
@@ -72,6 +74,7 @@ class SymmetricDefault(Method):
     """
 
     preconditioner: Preconditioner | None = None
+    cg: Any = None  # bound to the problem
 
     name: ClassVar[str] = "cg, else minres"
     solves: ClassVar = (LinearSystem,)
@@ -79,40 +82,48 @@ class SymmetricDefault(Method):
     engines: ClassVar[tuple[Engine, ...]] = ("host",)
 
     def bind(self, problem: LinearSystem) -> "SymmetricDefault":
-        return SymmetricDefault(CG(self.preconditioner).bind(problem).preconditioner)
+        cg = CG(self.preconditioner).bind(problem)
+        return SymmetricDefault(cg.preconditioner, cg)
 
     def limit(self, problem: LinearSystem) -> int:
         return CG().limit(problem)
 
     def _method(self, state: DefaultState) -> Any:
-        return (CG if state.definite else MINRES)(self.preconditioner)
+        return self._first() if state.definite else MINRES(self.preconditioner)
+
+    def _first(self) -> Any:
+        return CG(self.preconditioner) if self.cg is None else self.cg
 
     def init(self, problem: LinearSystem, x0: Any, memory: Memory, key: Any) -> DefaultState:
-        return DefaultState(True, CG(self.preconditioner).init(problem, x0, memory, key), {})
+        return DefaultState(True, self._first().init(problem, x0, memory, key), {})
 
     def step(self, problem: LinearSystem, state: DefaultState) -> DefaultState:
-        return self.advance(problem, state, 1, 0.0)[0]
+        return self.advance(problem, copied(state), 1, -1.0)[0]
 
     def advance(
         self, problem: LinearSystem, state: DefaultState, steps: int, target: float
     ) -> tuple[DefaultState, Any]:
-        from resolvent._core.host import run_steps
-
         method = self._method(state)
-        if state.definite:
-            inner, trace = method.advance(problem, state.inner, steps, target)
-            if method.status(inner) != Reason.breakdown.code:
-                return state._replace(inner=inner), trace
-            x, _ = method.iterate(problem, inner)
-            spent = method.calls(problem, inner)
-            following = MINRES(self.preconditioner).init(problem, x, Memory(), None)
-            state = DefaultState(False, following, spent)
-            if len(trace) == steps:
-                return state, trace
-            more_state, more = self.advance(problem, state, steps - len(trace), target)
-            return more_state, np.concatenate([trace, more])
-        inner, trace = run_steps(method, problem, state.inner, steps, target)
-        return state._replace(inner=inner), trace
+        try:
+            if state.definite:
+                inner, trace = method.advance(problem, state.inner, steps, target)
+            else:
+                inner, trace = run_steps(method, problem, state.inner, steps, target)
+        except Interrupted as stop:
+            raise Interrupted(state._replace(inner=stop.state), stop.trace) from None
+        if not state.definite or method.status(inner) != Reason.breakdown.code:
+            return state._replace(inner=inner), trace
+        x, _ = method.iterate(problem, inner)
+        spent = method.calls(problem, inner)
+        following = MINRES(self.preconditioner).init(problem, x, Memory(), None)
+        state = DefaultState(False, following, spent)
+        if len(trace) == steps:
+            return state, trace
+        try:
+            state, more = self.advance(problem, state, steps - len(trace), target)
+        except Interrupted as stop:
+            raise Interrupted(stop.state, np.concatenate([trace, stop.trace])) from None
+        return state, np.concatenate([trace, more])
 
     def measure(self, problem: LinearSystem, state: DefaultState) -> Any:
         return self._method(state).measure(problem, state.inner)

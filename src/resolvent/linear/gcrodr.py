@@ -66,6 +66,7 @@ class GCRODR(RecycledMethod):
     preconditioner: Preconditioner | None = None
     patience: int = static(default=5)
 
+    reads: ClassVar[tuple[str, ...]] = ("recycled",)
     name: ClassVar[str] = "gcro-dr"
     solves: ClassVar = (LinearSystem,)
     engines: ClassVar[tuple[Engine, ...]] = ("host",)
@@ -88,7 +89,7 @@ class GCRODR(RecycledMethod):
 
     def step(self, problem: LinearSystem, state: Any) -> Any:
         """One Arnoldi step."""
-        return self.advance(problem, state, 1, 0.0)[0]
+        return self.step_host(problem, state)
 
     def measure(self, problem: LinearSystem, state: Any) -> Any:
         return state.norm

@@ -54,7 +54,9 @@ class GMRES(RecycledMethod):
 
     Cost per iteration:
         One product with A, one application of the preconditioner, and two passes over the j basis
-        vectors so far; on the host in one fused kernel.
+        vectors so far; on the host in one fused kernel. Once a cycle x and its residual are
+        combined from the m vectors; under `vmap` (`solve_batch`, several right-hand sides) that
+        is done at every step and mostly thrown away, as much work again as the two passes.
 
     Convergence:
         The residual never grows. In exact arithmetic it vanishes after n steps without restart;
@@ -98,7 +100,9 @@ class GMRES(RecycledMethod):
     def _begin(
         self, problem: LinearSystem, x: Any, m: int, products: Any, applied: Any
     ) -> GMRESState:
-        r = problem.residual(x)
+        return self._cycle(x, problem.residual(x), m, products, applied)
+
+    def _cycle(self, x: Any, r: Any, m: int, products: Any, applied: Any) -> GMRESState:
         norm = jnp.linalg.norm(r)
         n, dtype = x.shape[0], x.dtype
         basis = jnp.zeros((m + 1, n), dtype).at[0].set(r / jnp.where(norm == 0, 1, norm))
@@ -109,7 +113,9 @@ class GMRES(RecycledMethod):
             norm, norm, integer, integer + products, integer + applied, integer,
         )  # fmt: skip
 
-    def step(self, problem: LinearSystem, state: GMRESState) -> GMRESState:
+    def step(self, problem: LinearSystem, state: Any) -> Any:
+        if not isinstance(state, GMRESState):
+            return self.step_host(problem, state)
         j, basis, ahead = state.j, state.basis, state.ahead
         m = state.triangle.shape[0]
         z = self._apply(basis[j])
@@ -153,14 +159,16 @@ class GMRES(RecycledMethod):
             status=status.astype(jnp.int32),
         )  # fmt: skip
         full = taken == m
-        return jax.lax.cond(full, lambda s: self._restart(problem, s), lambda s: s, state)
+        return jax.lax.cond(full, self._restart, lambda s: s, state)
 
-    def _restart(self, problem: LinearSystem, state: GMRESState) -> GMRESState:
+    def _restart(self, state: GMRESState) -> GMRESState:
         m = state.triangle.shape[0]
         x = self._point(state)
+        # By the Arnoldi relation, without a product: under vmap a branch is work of every step.
+        r = (state.begin * state.turned[m, 0] * state.turned[m]) @ state.basis
         slow = ~(state.norm <= (1 - _CYCLE_GAIN) * state.slow_norm)
         stalled = jnp.where(slow, state.stalled + 1, 0).astype(jnp.int32)
-        fresh = self._begin(problem, x, m, state.products + 1, state.applied)
+        fresh = self._cycle(x, r, m, state.products, state.applied)
         status = jnp.where(
             state.status != 0, state.status,
             jnp.where(stalled >= self.patience, Reason.stalled.code, 0),

@@ -3,22 +3,15 @@
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.sparse as sparse
 import scipy.sparse.linalg as sparse_linalg
 
 from resolvent._core.checks import refuse
 from resolvent._core.problem import Engine
 from resolvent.linear.cg import half_storage
-from resolvent.linear.operators import SparseMatrix
+from resolvent.linear.operators import sorted_rows
 from resolvent.linear.preconditioners import Preconditioner
 
 _ATTEMPTS = 60  # of a shift that doubles: more than enough to make any matrix dominant
-
-
-def sparse_matrix(problem: Any) -> Any:
-    """A as CSR with sorted rows, sparse or dense."""
-    matrix = problem.operator.matrix
-    return matrix if isinstance(problem.operator, SparseMatrix) else sparse.csr_array(matrix)
 
 
 class IncompleteCholesky(Preconditioner):
@@ -82,7 +75,7 @@ class IncompleteCholesky(Preconditioner):
                 ValueError, "first", given=f"{self.first}", needed="a positive number",
                 advice="The default is 1e-3.",
             )  # fmt: skip
-        data, indices, indptr, diagonal = half_storage(sparse_matrix(problem))
+        data, indices, indptr, diagonal = half_storage(sorted_rows(problem.operator))
         factor, pivots = np.empty_like(data), np.empty_like(diagonal)
         # A pivot that rounding alone keeps positive makes a useless factor.
         floor = float(np.sqrt(np.finfo(diagonal.dtype).eps))
@@ -170,7 +163,7 @@ class IncompleteLU(Preconditioner):
                 ValueError, "fill_factor", given=f"{self.fill_factor}", needed="a number >= 1",
                 advice="The default is 10; larger keeps more entries.",
             )  # fmt: skip
-        columns = sparse_matrix(problem).tocsc()
+        columns = sorted_rows(problem.operator).tocsc()
         try:
             factors = sparse_linalg.spilu(
                 columns, drop_tol=self.drop_tol, fill_factor=self.fill_factor

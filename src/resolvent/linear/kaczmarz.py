@@ -11,7 +11,7 @@ from resolvent._core.problem import Engine
 from resolvent._core.solution import Reason
 from resolvent.linear.cg import kernel_status
 from resolvent.linear.problem import LinearSystem
-from resolvent.linear.relaxation import sorted_rows
+from resolvent.linear.relaxation import rows_of
 
 
 class KaczmarzState(NamedTuple):
@@ -70,7 +70,7 @@ class Kaczmarz(Method):
     def bind(self, problem: LinearSystem) -> Any:
         from resolvent.linear import kernels_relax as kernels
 
-        data, indices, indptr = sorted_rows(problem)
+        data, indices, indptr = rows_of(problem)
         squares = np.empty(problem.n)
         kernels.row_squares(data, indptr, squares)
         ends = np.cumsum(squares)

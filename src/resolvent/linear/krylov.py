@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -14,23 +15,27 @@ from resolvent.linear.preconditioners import Preconditioner
 class PreconditionedMethod(Method):
     """A Krylov method with an optional preconditioner."""
 
-    preconditioner: Preconditioner | None = None
+    @property
+    def M(self) -> Preconditioner | None:
+        """The preconditioner, or None."""
+        # The field stands in the subclass, behind its own parameters.
+        return vars(self)["preconditioner"]
 
     def runs_on(self) -> tuple[Engine, ...]:
-        M = self.preconditioner
+        M = self.M
         if M is None:
             return self.engines
         return tuple(engine for engine in self.engines if engine in M.engines)
 
     def bind(self, problem: Any) -> Any:
-        M = self.preconditioner
+        M = self.M
         if M is None:
             return self
         ready = M.setup(problem)
         return self if ready is M else self.but(preconditioner=ready)
 
     def check(self, problem: Any) -> None:
-        M = self.preconditioner
+        M = self.M
         if M is None:
             return
         if not isinstance(M, Preconditioner):
@@ -60,18 +65,19 @@ class PreconditionedMethod(Method):
         return max(1000, 10 * problem.n)
 
     def count(self, products: Any, applied: Any) -> dict[str, Any]:
-        """The counted calls: a polynomial preconditioner multiplies with A as well."""
-        M = self.preconditioner
+        """The counted calls: a preconditioner may multiply with A, in its set-up as well."""
+        M = self.M
         if M is None:
             return {"matvec": products}
-        return {"matvec": products + applied * M.products, "precondition": applied}
+        matvec = M.spent + products + applied * M.products
+        return {"matvec": matvec, "precondition": applied}
 
     def _apply(self, r: Any) -> Any:
-        M = self.preconditioner
+        M = self.M
         return r if M is None else checked(M, M.apply(r), r)
 
     def __str__(self) -> str:
-        M = self.preconditioner
+        M = self.M
         return self.name if M is None else f"{self.name} with {M}"
 
 
@@ -97,6 +103,13 @@ def dot(a: Any, b: Any) -> Any:
     if isinstance(a, np.ndarray):
         return a.dot(b) if a.size <= _ONE_THREAD else np.einsum("i,i->", a, b)
     return jnp.vdot(a, b)
+
+
+def copied(state: Any) -> Any:
+    """A host state in arrays of its own, for a step that must leave the first one alone."""
+    return jax.tree_util.tree_map(
+        lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, state
+    )
 
 
 def namespace(x: Any) -> Any:

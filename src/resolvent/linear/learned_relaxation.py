@@ -103,6 +103,7 @@ class LearnedRelaxation(Method):
     method: Any = CG(preconditioner=SSORPreconditioner())
     learner: Learner = TsallisINF()
 
+    reads: ClassVar[tuple[str, ...]] = (ENTRY,)
     name: ClassVar[str] = "learned-relaxation"
     solves: ClassVar = (LinearSystem,)
     needs: ClassVar[tuple[str, ...]] = ("symmetric", "positive_definite", "entries", "diagonal")
@@ -112,8 +113,7 @@ class LearnedRelaxation(Method):
     def __post_init__(self) -> None:
         method, learner = self.method, self.learner
         if not isinstance(method, SOR | SSOR) and not (
-            isinstance(method, PreconditionedMethod)
-            and isinstance(method.preconditioner, SSORPreconditioner)
+            isinstance(method, PreconditionedMethod) and isinstance(method.M, SSORPreconditioner)
         ):
             refuse(
                 TypeError, "method", given=f"{method!r}",
@@ -169,7 +169,7 @@ class LearnedRelaxation(Method):
     def _with(self, choice: Choice) -> Any:
         method, omega = self.method, self.learner.grid[choice.arm]
         if isinstance(method, PreconditionedMethod):
-            return method.but(preconditioner=method.preconditioner.but(omega=omega))  # pyright: ignore[reportOptionalMemberAccess]
+            return method.but(preconditioner=SSORPreconditioner(omega))
         return method.but(omega=omega)
 
     def step(self, problem: LinearSystem, state: RelaxationState) -> RelaxationState:

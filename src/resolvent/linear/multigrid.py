@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
@@ -12,7 +13,7 @@ import scipy.sparse as sparse
 from resolvent._core.checks import finite, one_of, refuse
 from resolvent._core.problem import Engine
 from resolvent._core.value import static
-from resolvent.linear.incomplete import sparse_matrix
+from resolvent.linear.operators import sorted_rows
 from resolvent.linear.preconditioners import Preconditioner
 
 _KINDS = ("smoothed-aggregation", "ruge-stuben")
@@ -84,7 +85,7 @@ class AlgebraicMultigrid(Preconditioner):
         if self.levels is not None:
             return self
         one_of("kind", self.kind, _KINDS)
-        hierarchy = self._hierarchy(problem, sparse_matrix(problem))
+        hierarchy = self._hierarchy(problem, sorted_rows(problem.operator))
         dtype = problem.b.dtype
         levels = tuple(_level(level, dtype) for level in hierarchy.levels)
         last, coarsest = levels[-1], None
@@ -158,17 +159,25 @@ def _pyamg() -> Any:
     )  # fmt: skip
 
 
+_GLOBAL = threading.RLock()
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """PyAMG draws from NumPy's global stream and warns of its own conversions: neither shows."""
-    state = np.random.get_state()  # noqa: NPY002
-    np.random.seed(0)  # noqa: NPY002
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        np.random.set_state(state)  # noqa: NPY002
+    """PyAMG draws from NumPy's global stream and warns of its own conversions: neither shows.
+
+    The stream is seeded here and put back; set-ups in several threads wait for each other. A
+    thread of the user's that draws from the global stream meanwhile is not held up, and sees it.
+    """
+    with _GLOBAL:
+        state = np.random.get_state()  # noqa: NPY002
+        np.random.seed(0)  # noqa: NPY002
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            np.random.set_state(state)  # noqa: NPY002
 
 
 def _level(level: Any, dtype: Any) -> Level:

@@ -18,6 +18,8 @@ import scipy.sparse as sparse
 from resolvent._core.checks import finite, real_array, real_dtype, refuse
 
 FEW_DIAGONALS = 32
+MANY_DIAGONALS = 256  # beyond, a program of that many slices takes minutes to compile
+SMALL_DENSE = 2048
 WELL_FILLED = 0.7
 WORTH_DIAGONALS = 20_000  # unknowns: below, a host kernel is done before a program is launched
 
@@ -271,6 +273,13 @@ def _canonical(A: Any) -> Any:
     return matrix
 
 
+def sorted_rows(operator: SparseMatrix | DenseMatrix) -> Any:
+    """A host matrix as CSR with sorted rows; a dense one is converted at each call."""
+    if isinstance(operator, SparseMatrix):
+        return operator.matrix
+    return sparse.csr_array(operator.matrix)
+
+
 @functools.lru_cache(maxsize=1)
 def _kernels() -> Any:
     from resolvent.linear import kernels
@@ -300,11 +309,26 @@ def few_diagonals(matrix: Any) -> Diagonals | None:
     return None if offsets is None else to_diagonals(matrix, offsets)
 
 
-def to_diagonals(matrix: Any, offsets: Any = None) -> Diagonals:
-    """A CSR matrix as diagonals, however many it has."""
-    if offsets is None:
-        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        offsets = np.unique(matrix.indices - rows)
+def traced_form(matrix: Any, diagonals: bool) -> Diagonals | DenseMatrix:
+    """A CSR matrix for the traced engine: its diagonals if they are few, dense if it is small."""
+    found = few_diagonals(matrix)
+    if found is not None:
+        return found
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    offsets = np.unique(matrix.indices - rows)
+    if diagonals and len(offsets) <= MANY_DIAGONALS:
+        return to_diagonals(matrix, offsets)
+    if not diagonals and matrix.shape[0] <= SMALL_DENSE:
+        return DenseMatrix(jnp.asarray(matrix.toarray()))
+    refuse(
+        ValueError, "A", given=f"a sparse matrix with entries on {len(offsets)} diagonals",
+        needed=f"at most {MANY_DIAGONALS} diagonals, or {SMALL_DENSE} unknowns, to be traced",
+        advice="Use storage='rows' with a method of the host engine.",
+    )  # fmt: skip
+
+
+def to_diagonals(matrix: Any, offsets: Any) -> Diagonals:
+    """A CSR matrix as the diagonals at these offsets, which hold all its entries."""
     offsets = np.asarray(offsets, np.int64)
     values = np.zeros((len(offsets), matrix.shape[0]), matrix.dtype)
     _kernels().csr_to_diagonals(matrix.data, matrix.indices, matrix.indptr, offsets, values)

@@ -9,7 +9,7 @@ from resolvent._core.checks import count, is_traced, refuse
 from resolvent._core.problem import Engine
 from resolvent._core.value import static
 from resolvent.linear.preconditioners import Preconditioner
-from resolvent.linear.spectrum import lanczos_extremes
+from resolvent.linear.spectrum import check_interval, lanczos_extremes, lanczos_steps
 from resolvent.linear.traces import elementary_symmetric, power_traces
 
 HIGHEST_DEGREE = 5
@@ -159,6 +159,8 @@ class ChebyshevPreconditioner(_MatrixPolynomial):
             the bounds are; an odd one only where no eigenvalue exceeds low + high.
         low: lower end of the spectrum, or None for an estimate by Lanczos steps.
         high: upper end, or None for an estimate by Lanczos steps with 5 % of safety.
+        operator: after `setup`, A.
+        spent: after `setup`, the products with A that the estimates cost.
 
     Raises:
         ValueError: if not 0 < low < high.
@@ -185,21 +187,11 @@ class ChebyshevPreconditioner(_MatrixPolynomial):
     low: float | None = None
     high: float | None = None
     operator: Any = None
+    spent: int = static(default=0)  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __post_init__(self) -> None:
         count("degree", self.degree)
-        low, high = self.low, self.high
-        if is_traced((low, high)):
-            return
-        if (
-            (low is not None and not low > 0)
-            or (high is not None and not high > 0)
-            or (low is not None and high is not None and not low < high)
-        ):
-            refuse(
-                ValueError, "low, high", given=f"{low}, {high}", needed="0 < low < high",
-                advice="Pass bounds of the spectrum of the matrix, or None.",
-            )  # fmt: skip
+        check_interval(("low", "high"), self.low, self.high, "A")
 
     @property
     def products(self) -> int:
@@ -208,10 +200,12 @@ class ChebyshevPreconditioner(_MatrixPolynomial):
 
     def setup(self, problem: Any) -> "ChebyshevPreconditioner":
         if self.operator is not None:
-            return self
+            # What was spent then is not spent again: the next solve must not count it.
+            return self.but(spent=0) if self.spent else self
         operator = problem.operator
-        low, high = self.low, self.high
+        low, high, spent = self.low, self.high, 0
         if low is None or high is None:
+            spent = lanczos_steps(operator.n)
             b = problem.b if problem.b.ndim == 1 else problem.b[:, 0]
             least, most = lanczos_extremes(operator, None, b)
             high = _SAFETY * most if high is None else high
@@ -226,7 +220,7 @@ class ChebyshevPreconditioner(_MatrixPolynomial):
                 )  # fmt: skip
         xp = jnp if operator.engine == "traced" else np
         low, high = xp.asarray(low, operator.dtype)[()], xp.asarray(high, operator.dtype)[()]
-        return self.but(operator=operator, low=low, high=high)
+        return self.but(operator=operator, low=low, high=high, spent=spent)
 
     def apply(self, r: Any) -> Any:
         """q(A) r."""

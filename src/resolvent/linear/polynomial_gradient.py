@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, NamedTuple
 
-from resolvent._core.checks import is_traced, refuse
+from resolvent._core.checks import refuse
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.problem import Engine
@@ -11,6 +11,7 @@ from resolvent._core.value import static
 from resolvent.linear.krylov import namespace
 from resolvent.linear.polynomial import PolynomialPreconditioner
 from resolvent.linear.problem import LinearSystem
+from resolvent.linear.spectrum import check_interval
 
 
 class PolynomialGradientState(NamedTuple):
@@ -25,6 +26,18 @@ class PolynomialGradientState(NamedTuple):
     norm: Any
     products: Any
     status: Any
+
+
+class _Needs:
+    """The class needs the entries too: nothing may offer it where they are unknown.
+
+    An instance may have traces instead, or meet an operator that can give its matrix: set-up
+    finds out.
+    """
+
+    def __get__(self, method: Any, owner: Any) -> tuple[str, ...]:
+        own = ("symmetric", "positive_definite")
+        return (*own, "entries") if method is None else own
 
 
 class PolynomialGradient(Method):
@@ -84,7 +97,7 @@ class PolynomialGradient(Method):
 
     name: ClassVar[str] = "polynomial-gradient"
     solves: ClassVar = (LinearSystem,)
-    needs: ClassVar[tuple[str, ...]] = ("symmetric", "positive_definite")
+    needs: ClassVar[Any] = _Needs()
 
     def __post_init__(self) -> None:
         PolynomialPreconditioner(self.degree, self.traces)
@@ -95,18 +108,7 @@ class PolynomialGradient(Method):
                 needed="None, for nothing uses it",
                 advice="Pass accelerated=True, or leave it out.",
             )  # fmt: skip
-        if is_traced((largest, smallest)):
-            return
-        if (
-            (largest is not None and not largest > 0)
-            or (smallest is not None and not smallest > 0)
-            or (largest is not None and smallest is not None and not smallest < largest)
-        ):
-            refuse(
-                ValueError, "smallest, largest", given=f"{smallest}, {largest}",
-                needed="0 < smallest < largest",
-                advice="Pass bounds of the spectrum of P A, or None.",
-            )  # fmt: skip
+        check_interval(("smallest", "largest"), smallest, largest, "P A")
 
     def runs_on(self) -> tuple[Engine, ...]:
         return self.engines if self.polynomial is None else self.polynomial.engines

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 import numpy as np
-import scipy.sparse as sparse
 
 from resolvent._core.checks import between, refuse
 from resolvent._core.problem import Engine
 from resolvent._core.value import Value, static
+from resolvent.linear.operators import sorted_rows
 
 
 class Preconditioner(Value):
@@ -27,6 +27,11 @@ class Preconditioner(Value):
     @property
     def products(self) -> int:
         """Products with A that one application costs."""
+        return 0
+
+    @property
+    def spent(self) -> int:
+        """Products with A that `setup` spent; 0 where `setup` found the work done."""
         return 0
 
     @abc.abstractmethod
@@ -130,9 +135,7 @@ class SSORPreconditioner(Preconditioner):
             return self
         from resolvent.linear.kernels import diagonal_positions
 
-        matrix = problem.operator.matrix
-        if isinstance(matrix, np.ndarray):
-            matrix = sparse.csr_array(matrix)
+        matrix = sorted_rows(problem.operator)
         positions = np.empty(matrix.shape[0], matrix.indptr.dtype)
         diagonal_positions(matrix.indices, matrix.indptr, positions)
         return self.but(rows=(matrix.data, matrix.indices, matrix.indptr, positions))

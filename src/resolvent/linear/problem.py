@@ -29,9 +29,8 @@ from resolvent.linear.operators import (
     Operator,
     SparseMatrix,
     as_operator,
-    few_diagonals,
     has_few_diagonals,
-    to_diagonals,
+    traced_form,
 )
 
 _STORAGES = ("auto", "rows", "diagonals", "dense")
@@ -164,9 +163,8 @@ class LinearSystem(Problem):
         finite(name, x0)
         guess = name == "x0"
         if isinstance(self.b, np.ndarray):
-            if guess and not self.b.any():
-                return np.zeros_like(self.b)
-            return np.array(x0, self.b.dtype)
+            x0 = np.array(x0, self.b.dtype)
+            return np.where(self.b.any(axis=0), x0, 0) if guess else x0
         x0 = jnp.asarray(x0, self.b.dtype)
         return jnp.where((self.b != 0).any(axis=0), x0, 0) if guess else x0
 
@@ -256,7 +254,7 @@ class LinearSystem(Problem):
             if self.storage == "dense":
                 operator = DenseMatrix(jnp.asarray(operator.matrix.toarray()))
             else:
-                operator = few_diagonals(operator.matrix) or to_diagonals(operator.matrix)
+                operator = traced_form(operator.matrix, self.storage == "diagonals")
         elif isinstance(operator, DenseMatrix):
             if not isinstance(operator.matrix, np.ndarray) and not self.numpy:
                 return self

@@ -8,7 +8,7 @@ import numpy as np
 from resolvent._core.host import Interrupted
 from resolvent._core.solution import Reason
 from resolvent.linear import recycling
-from resolvent.linear.krylov import PreconditionedMethod
+from resolvent.linear.krylov import PreconditionedMethod, copied
 from resolvent.linear.operators import SparseMatrix
 from resolvent.linear.problem import LinearSystem
 
@@ -44,7 +44,7 @@ class RecycledMethod(PreconditionedMethod):
             rows = recycling.sparse_rows(problem.operator.matrix)
         return recycling.begin(
             x0.copy(), problem.b, problem.operator.mv, cycle=cycle,
-            recycle=min(sizes.kept, cycle - 1), preconditioned=self.preconditioner is not None,
+            recycle=min(sizes.kept, cycle - 1), preconditioned=self.M is not None,
             space=space, op_rows=rows,
         )  # fmt: skip
 
@@ -53,7 +53,7 @@ class RecycledMethod(PreconditionedMethod):
     ) -> tuple[Any, Any]:
         """Up to `steps` Arnoldi steps, one cycle at a time so that an interrupt loses little."""
         sizes = self.sizes()
-        apply = None if self.preconditioner is None else self._apply
+        apply = None if self.M is None else self._apply
         into = None
         if isinstance(problem.operator, SparseMatrix):
             into = recycling.sparse_into(problem.operator.matrix)
@@ -75,6 +75,10 @@ class RecycledMethod(PreconditionedMethod):
             state = recycling.restart(state, problem.b, problem.operator.mv)
             raise Interrupted(state, np.concatenate([np.zeros(0), *traces])) from None
         return state, traces[0] if len(traces) == 1 else np.concatenate([np.zeros(0), *traces])
+
+    def step_host(self, problem: LinearSystem, state: recycling.CycleState) -> Any:
+        """One Arnoldi step, in arrays of its own."""
+        return self.advance(problem, copied(state), 1, -1.0)[0]
 
     def host_status(self, state: recycling.CycleState) -> int:
         """The cycle's code as that of a `Reason`."""

@@ -44,7 +44,8 @@ def begin(
 
     The new images are [Q, R] = qr(A U), C = Q, U := U R^-1, then x and the residual are
     corrected so that the residual is orthogonal to C. Where A is unchanged since the space was
-    made, one product with a random combination of U shows it and the k products are saved.
+    made, one product with a random combination of U shows it and the k products are saved; where
+    the remembered images also are orthonormal, as their Gram matrix shows, so is the rest.
 
     Args:
         x: start, shape (n,). A product is spent on it unless it is zero.
@@ -62,10 +63,11 @@ def begin(
     Raises:
         ValueError: sizes that do not fit.
 
-    Cost: k + 1 products and about 3 k^2 n multiplications; 1 product and 2 k n where A is
+    Cost: k + 1 products and about 3 k^2 n multiplications; 1 product and about 2 k^2 n where A is
     unchanged.
 
-    Convergence: the correction never raises the residual norm, whatever the space was.
+    Convergence: the correction projects the residual, so that it never raises its norm by more
+    than rounding, whatever the space was.
 
     Example:
         ```python
@@ -115,11 +117,13 @@ def _adopt(state: CycleState, space: RecycledSpace, op: Apply, op_rows: Apply | 
     difference = norm_of(op(probe[0]) - probe[1])
     products = state.products + 1
     tolerance = np.finfo(dtype).eps ** (2 / 3) * np.linalg.norm(weights)
-    if not difference <= tolerance:
+    same = difference <= tolerance
+    if not same:
         images = (
             np.stack([op(row) for row in directions]) if op_rows is None else op_rows(directions)
         )
         products += count
+    if not (same and _are_orthonormal(images)):
         images, transform = harmonic.orthonormalize(images)
         count = len(images)
         state.basis[:count] = images
@@ -132,6 +136,13 @@ def _adopt(state: CycleState, space: RecycledSpace, op: Apply, op_rows: Apply | 
         return state._replace(products=products)
     state.overlap[:count, :count] = inner_products(images, shadows)
     return state._replace(recycled=count, products=products)
+
+
+def _are_orthonormal(rows: np.ndarray) -> bool:
+    from .kernels_arnoldi import inner_products
+
+    defect = np.abs(inner_products(rows, rows) - np.eye(len(rows))).max()
+    return bool(defect <= np.finfo(rows.dtype).eps ** (2 / 3))
 
 
 def _align(state: CycleState) -> CycleState:

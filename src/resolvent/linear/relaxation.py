@@ -5,7 +5,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import numpy as np
-import scipy.sparse as sparse
 
 from resolvent._core.checks import between, is_traced, one_of, refuse
 from resolvent._core.host import run_steps
@@ -15,7 +14,7 @@ from resolvent._core.problem import Engine
 from resolvent._core.value import static
 from resolvent.linear.cg import kernel_status
 from resolvent.linear.krylov import namespace
-from resolvent.linear.operators import SparseMatrix
+from resolvent.linear.operators import SparseMatrix, sorted_rows
 from resolvent.linear.problem import LinearSystem
 
 
@@ -31,11 +30,10 @@ def check_omega(omega: Any) -> None:
     between("omega", value, 0.0, 2.0, "Outside this interval relaxation diverges on every matrix.")
 
 
-def sorted_rows(problem: LinearSystem) -> tuple[Any, Any, Any]:
-    """Data, column indices and row pointers of A, sparse or dense, as CSR with sorted rows."""
-    matrix = problem.operator.matrix  # pyright: ignore[reportAttributeAccessIssue]
-    if not isinstance(problem.operator, SparseMatrix):
-        matrix = sparse.csr_array(matrix)
+def rows_of(problem: LinearSystem) -> tuple[Any, Any, Any]:
+    """Data, column indices and row pointers of A."""
+    operator: Any = problem.operator
+    matrix = sorted_rows(operator)
     return matrix.data, matrix.indices, matrix.indptr
 
 
@@ -70,7 +68,7 @@ class Sweeps(Method):
     def bind(self, problem: LinearSystem) -> Any:
         from resolvent.linear import kernels
 
-        data, indices, indptr = sorted_rows(problem)
+        data, indices, indptr = rows_of(problem)
         positions = np.empty(problem.n, np.int64)
         kernels.diagonal_positions(indices, indptr, positions)
         return self.but(rows=(data, indices, indptr, positions))
@@ -382,7 +380,7 @@ class Jacobi(Method):
         scalars = np.array([float(state.norm), 0.0])
         scratch = np.empty((2, problem.n), state.x.dtype)
         done, code = kernels.jacobi(
-            *sorted_rows(problem), state.inverse, float(self.omega), state.x, state.r, scratch,
+            *rows_of(problem), state.inverse, float(self.omega), state.x, state.r, scratch,
             scalars, steps, target, trace,
         )  # fmt: skip
         state = state._replace(

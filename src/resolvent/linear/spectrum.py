@@ -1,5 +1,6 @@
 """Bounds of a spectrum from a few Lanczos steps."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -7,9 +8,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from resolvent._core.checks import between, is_traced, refuse
 from resolvent.linear.krylov import checked, dot, namespace
 
 LANCZOS_STEPS = 12
+
+
+def check_interval(names: tuple[str, str], low: Any, high: Any, matrix: str) -> None:
+    """Refuse bounds of the spectrum of `matrix` unless 0 < low < high; None and tracers pass."""
+    if is_traced((low, high)):
+        return
+    advice = f"Pass a bound of the spectrum of {matrix}, or None."
+    for name, bound in zip(names, (low, high), strict=True):
+        if bound is not None:
+            between(name, bound, 0.0, math.inf, advice)
+    if low is not None and high is not None and not low < high:
+        refuse(
+            ValueError, ", ".join(names), given=f"{low}, {high}",
+            needed=f"0 < {names[0]} < {names[1]}", advice=advice,
+        )  # fmt: skip
 
 
 def lanczos_extremes(operator: Any, preconditioner: Any, like: Any) -> tuple[Any, Any]:

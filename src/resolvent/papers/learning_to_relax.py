@@ -153,7 +153,7 @@ def _play(system: ShiftedLaplacian, learner: Any, shifts: Any, rhs: Any, seed: i
 def _race(settings: Settings, kind: str) -> dict[str, Any]:
     """Costs of every competitor in every round, shape (trials, rounds), by name."""
     from resolvent.linear.bandit import BinnedTsallisINF, ChebCB, TsallisINF
-    from resolvent.linear.relaxation_theory import grid_jacobi_radius, omega_star
+    from resolvent.papers.relaxation_theory import grid_jacobi_radius, omega_star
 
     rounds = settings.pick(4000, full=5000, tiny=32)
     trials = settings.pick(1, full=40)
@@ -288,7 +288,7 @@ def claim_2(settings: Settings) -> Measured:
 
 
 def claim_3(settings: Settings) -> Measured:
-    from resolvent.linear.relaxation_theory import (
+    from resolvent.papers.relaxation_theory import (
         asymptocity,
         energy_norm_steps,
         near_asymptotic_steps,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from resolvent.linear.relaxation_theory import (
+from resolvent.papers.relaxation_theory import (
     asymptocity,
     energy_norm_steps,
     grid_jacobi_radius,

@@ -52,7 +52,7 @@ def grid_jacobi_radius(shift, side: int):
         Exact.
 
     Example:
-        >>> from resolvent.linear.relaxation_theory import grid_jacobi_radius
+        >>> from resolvent.papers.relaxation_theory import grid_jacobi_radius
         >>> round(float(grid_jacobi_radius(0.0, 10)), 6)
         0.959493
 
@@ -88,7 +88,7 @@ def omega_star(beta):
         Optimal for consistently ordered matrices whose Jacobi matrix has real eigenvalues.
 
     Example:
-        >>> from resolvent.linear.relaxation_theory import omega_star
+        >>> from resolvent.papers.relaxation_theory import omega_star
         >>> float(omega_star(0.8))
         1.25
 
@@ -121,7 +121,7 @@ def sor_radius(beta, omega):
         Exact for consistently ordered matrices whose Jacobi matrix has real eigenvalues.
 
     Example:
-        >>> from resolvent.linear.relaxation_theory import sor_radius
+        >>> from resolvent.papers.relaxation_theory import sor_radius
         >>> round(float(sor_radius(0.8, 1.0)), 12), float(sor_radius(0.8, 1.5))
         (0.64, 0.5)
 
@@ -159,7 +159,7 @@ def near_asymptotic_steps(beta, omega, tau, tolerance):
         convergence, for a consistently ordered matrix.
 
     Example:
-        >>> from resolvent.linear.relaxation_theory import near_asymptotic_steps
+        >>> from resolvent.papers.relaxation_theory import near_asymptotic_steps
         >>> round(float(near_asymptotic_steps(0.8, 1.5, 0.0, 1e-8)), 1)
         27.6
 
@@ -206,7 +206,7 @@ def energy_norm_steps(beta, omega, coupling, condition, tolerance):
         An upper bound for every symmetric positive definite matrix, usually a loose one.
 
     Example:
-        >>> from resolvent.linear.relaxation_theory import energy_norm_steps
+        >>> from resolvent.papers.relaxation_theory import energy_norm_steps
         >>> bool(energy_norm_steps(0.8, 1.25, 0.16, 9.0, 1e-8) > 20)
         True
 
@@ -252,7 +252,7 @@ def ssor_cg_steps(omega, mu, nu, condition, tolerance):
         [2 sqrt(2) - 2, 2) as in the analysis that it was stated for.
 
     Example:
-        >>> from resolvent.linear.relaxation_theory import ssor_cg_steps
+        >>> from resolvent.papers.relaxation_theory import ssor_cg_steps
         >>> bool(ssor_cg_steps(1.5, 5.0, 0.0, 9.0, 1e-8) < 40)
         True
 
@@ -291,7 +291,7 @@ def spectrum(matrix: np.ndarray) -> Spectrum:
 
     Example:
         >>> import numpy as np
-        >>> from resolvent.linear.relaxation_theory import spectrum
+        >>> from resolvent.papers.relaxation_theory import spectrum
         >>> round(spectrum(np.array([[2.0, -1.0], [-1.0, 2.0]])).jacobi, 12)
         0.5
 
@@ -341,7 +341,7 @@ def sor_matrix(matrix: np.ndarray, omega: float) -> np.ndarray:
 
     Example:
         >>> import numpy as np
-        >>> from resolvent.linear.relaxation_theory import sor_matrix
+        >>> from resolvent.papers.relaxation_theory import sor_matrix
         >>> sor_matrix(np.array([[2.0, -1.0], [-1.0, 2.0]]), 1.0).tolist()
         [[0.25, 0.5], [0.0, 0.0]]
 
@@ -379,7 +379,7 @@ def asymptocity(matrix: np.ndarray, omega: float, steps: int) -> float:
 
     Example:
         >>> import numpy as np
-        >>> from resolvent.linear.relaxation_theory import asymptocity
+        >>> from resolvent.papers.relaxation_theory import asymptocity
         >>> 0 < asymptocity(np.array([[2.0, -1.0], [-1.0, 2.0]]), 1.0, 10) < 0.1
         True
 
