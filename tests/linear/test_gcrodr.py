@@ -6,7 +6,14 @@ import scipy.sparse.linalg
 
 import resolvent as rs
 from resolvent._core.memory import Entry
-from resolvent.linear import GCRODR, GMRES, JacobiPreconditioner, SSORPreconditioner, sort_greedy
+from resolvent.linear import (
+    GCRODR,
+    GMRES,
+    JacobiPreconditioner,
+    SSORPreconditioner,
+    recycling,
+    sort_greedy,
+)
 from resolvent.papers.krylov_recycling_data import darcy_family
 
 RTOL = 1e-8
@@ -65,6 +72,36 @@ def test_garbage_in_memory_never_spoils_the_answer(value):
     sol = rs.solve(problem, METHOD, rtol=RTOL, memory=memory)
     assert sol.converged
     assert relative(problem, sol.x) <= RTOL * (1 + 1e-6)
+
+
+def skewed(matrix, count, seed=0):
+    """A space with A U = C whose images are far from orthonormal."""
+    rng = np.random.default_rng(seed)
+    directions = rng.standard_normal((count, matrix.shape[0])) @ np.diag(
+        np.geomspace(1.0, 30.0, matrix.shape[0])
+    )
+    images = np.ascontiguousarray((matrix @ directions.T).T)
+    return {"directions": directions, "images": images, "shadows": ROWS[:0]}
+
+
+def test_images_that_are_not_orthonormal_do_not_raise_the_residual():
+    matrix, b = SYSTEMS[0].matrix, SYSTEMS[0].rhs
+    value = skewed(matrix, 8)
+    space = recycling.RecycledSpace(**value)
+    state = recycling.begin(np.zeros(N), b, matrix.dot, cycle=24, recycle=8, space=space)
+    assert state.recycled == 8
+    assert state.products == 1  # the images themselves were right
+    assert state.norm <= np.linalg.norm(b)
+    C, U = state.basis[:8], state.directions[:8]
+    assert np.abs(C @ C.T - np.eye(8)).max() <= 1e-13
+    assert np.abs(matrix @ U.T - C.T).max() <= 1e-10
+    assert np.abs(b - matrix @ state.x - state.residual).max() <= 1e-10 * np.linalg.norm(b)
+    problem = rs.LinearSystem(matrix, b)
+    memory = rs.Memory({"recycled": Entry(value, depends=())})
+    cold = rs.solve(problem, METHOD, rtol=RTOL)
+    sol = rs.solve(problem, METHOD, rtol=RTOL, memory=memory, max_steps=2 * cold.steps)
+    assert sol.converged
+    assert not any("rejected" in note for note in sol.notes)
 
 
 def test_memory_of_another_size_is_dropped_with_a_note():

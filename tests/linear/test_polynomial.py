@@ -482,3 +482,41 @@ def test_a_preconditioner_that_is_set_up_stays_with_its_engine():
     assert ready.setup(problem) is ready
     assert ready.engines == ("host",)
     assert rs.solve(problem, CG(preconditioner=ready)).engine.startswith("host")
+
+
+def test_the_gradient_is_not_offered_where_the_entries_are_unknown():
+    assert "entries" in rs.linear.PolynomialGradient.needs
+    A = np.diag(np.linspace(1.0, 4.0, 12))
+    problem = rs.LinearSystem(LinearOperator(A.shape, lambda x: A @ x, dtype=float), np.ones(12))
+    with pytest.raises(ValueError, match="the entries of A are not known") as caught:
+        rs.solve(problem, rs.linear.GaussSeidel())
+    assert "conjugate" in str(caught.value) or "cg" in str(caught.value)
+    assert "polynomial-gradient" not in str(caught.value)
+    # With traces, or where nothing is cut, products alone will do.
+    traces = (np.trace(A), np.trace(A @ A))
+    for method in (
+        rs.linear.PolynomialGradient(2, traces=traces),
+        rs.linear.PolynomialGradient(0),
+    ):
+        assert rs.solve(problem, method).converged
+    with pytest.raises(ValueError, match=r"needed the entries of A, or traces"):
+        rs.solve(problem, rs.linear.PolynomialGradient(2))
+
+
+def test_products_of_the_gradient_are_counted_on_the_host():
+    A = np.diag(np.linspace(1.0, 4.0, 12))
+    calls = [0]
+
+    def product(x):
+        calls[0] += 1
+        return A @ x
+
+    problem = rs.LinearSystem(LinearOperator(A.shape, product, dtype=float), np.ones(12))
+    traces = (np.trace(A), np.trace(A @ A))
+    method = rs.linear.PolynomialGradient(2, traces=traces)
+    for steps in (0, 1, 4):
+        calls[0] = 0
+        sol = rs.solve(problem, method, rtol=1e-12, max_steps=steps, throw=False)
+        # The certificate of the answer and of the start are products of the referee.
+        assert 0 <= calls[0] - sol.calls["matvec"] <= 2
+        assert sol.calls["matvec"] == 1 + 3 * steps

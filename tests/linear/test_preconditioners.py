@@ -1,7 +1,9 @@
 """Incomplete factorizations and algebraic multigrid: exact, definite, certified, refused."""
 
 import sys
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -308,3 +310,64 @@ def test_without_pyamg_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyamg", None)
     with pytest.raises(ImportError, match=r"AlgebraicMultigrid: .*pip install pyamg"):
         rs.solve(system(laplacian(4)), CG(preconditioner=AlgebraicMultigrid()))
+
+
+@pytest.mark.parametrize("kind", ["smoothed-aggregation", "ruge-stuben"])
+def test_multigrid_in_threads_builds_what_it_builds_alone(kind):
+    problem = system(laplacian(40))
+    M = AlgebraicMultigrid(kind=kind)
+    z = M.setup(problem).apply(problem.b)
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    with ThreadPoolExecutor(4) as pool:
+        threads = list(pool.map(lambda _: M.setup(problem).apply(problem.b), range(12)))
+    for other in threads:
+        assert np.array_equal(z, other)
+    assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+def test_set_ups_of_multigrid_wait_for_each_other():
+    from resolvent.linear.multigrid import _quiet
+
+    inside, most = [0], [0]
+
+    def work(_):
+        with _quiet():
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            time.sleep(0.01)
+            inside[0] -= 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(8)))
+    assert most[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (lambda low, high: rs.linear.ChebyshevPreconditioner(2, low, high), ("low", "high")),
+        (
+            lambda low, high: rs.solve(system(laplacian(5)), rs.linear.Chebyshev(low, high)),
+            ("low", "high"),
+        ),
+        (
+            lambda low, high: rs.linear.PolynomialGradient(
+                accelerated=True, smallest=low, largest=high
+            ),
+            ("smallest", "largest"),
+        ),
+    ],
+    ids=["preconditioner", "iteration", "gradient"],
+)
+def test_bounds_of_a_spectrum_are_refused_in_one_voice(make, names):
+    low, high = names
+    for one, other in [(2.0, 1.0), (1.0, 1.0)]:
+        with pytest.raises(ValueError, match=rf"{low}, {high}: given .* needed 0 < {low} < {high}"):
+            make(one, other)
+    for value in (-1.0, 0.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match=rf"^{low}: given"):
+            make(value, None)
+        with pytest.raises(ValueError, match=rf"^{high}: given"):
+            make(None, value)
+    with pytest.raises(TypeError, match=rf"^{high}: given str"):
+        make(None, "large")

@@ -17,8 +17,18 @@ def refuse(kind: type[Exception], name: str, *, given: str, needed: str, advice:
     raise kind(f"{name}: given {given}; needed {needed}. {advice}")
 
 
+_PLAIN = {int, float, bool, str, type(None), np.ndarray, np.float64}
+
+
 def is_traced(tree: Any) -> bool:
     """Whether any leaf of `tree` is an abstract value of a JAX transformation."""
+    kind = type(tree)
+    if kind in _PLAIN:
+        return False
+    if kind is tuple:
+        return any(is_traced(item) for item in tree)
+    if hasattr(kind, "__dataclass_fields__"):
+        return any(is_traced(item) for item in tree.__dict__.values())
     return any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(tree))
 
 

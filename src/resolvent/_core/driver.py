@@ -16,6 +16,7 @@ import numpy as np
 from resolvent._core.checks import refuse
 from resolvent._core.files import Checkpoint
 from resolvent._core.history import History
+from resolvent._core.interrupts import HeldInterrupt
 from resolvent._core.progress import Progress
 from resolvent._core.solution import Certificate, Reason, reason_of
 
@@ -101,104 +102,106 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
     seconds_before = 0.0
     last_saved = began
     try:
-        first = _FIRST if limits.seconds is None else _CAREFUL
-        limit = _until(steps, first, limits.max_steps, monitored)
-        chunk = stepper.first(x0, memory, key, limits.rtol, limits.atol, limit, saved_state)
-        chunk_began = began
-        started = chunk.measure
-        while True:
-            now = time.perf_counter()
-            calls = float(sum(stepper.calls().values()))
-            if chunk.done:
-                history.add(
-                    chunk.trace_steps + steps, chunk.trace,
-                    (calls_before, calls), (seconds_before, now - began),
-                )  # fmt: skip
-            elif steps == 0 and len(history) == 0:
-                history.add(np.zeros(1), np.array([chunk.measure]), (0.0, calls), (0.0, 0.0))
-            calls_before, seconds_before = calls, now - began
-            steps += chunk.done
-            best_window = min(best_window, chunk.best)
-            refresh = False
-            if chunk.measure <= tighten * chunk.target:
-                certificate = stepper.judge().against(limits.rtol, limits.atol)
-                if certificate.holds:
-                    passed, reason = certificate, Reason.target
-                    break
-                # The method believes what the data deny: recompute, ask for more, and give up
-                # when that no longer helps, because then the precision is exhausted.
-                value = _worst_ratio(certificate)
-                strikes = strikes + 1 if not value < 0.7 * last_claim else 0
-                last_claim = min(value, last_claim)
-                x, witness = stepper.point()
-                if kept is None or _worst_ratio(certificate) < _worst_ratio(kept[2]):
-                    kept = (_copied(x), witness, certificate)
-                if strikes >= 2:
-                    reason = Reason.stalled
-                    break
-                tighten *= 0.5
-                refresh = True
-            elif chunk.interrupted:
-                raise KeyboardInterrupt
-            elif chunk.status:
-                reason = reason_of(chunk.status)
-                break
-            elif not math.isfinite(chunk.measure) or chunk.measure > _BLOW_UP * max(
-                started, chunk.target
-            ):
-                reason = Reason.diverged
-                break
-            if steps and steps % monitored == 0 and chunk.done:
-                if not best_window < best_before:
-                    reason = Reason.stalled
-                    break
-                certificate = stepper.judge().against(limits.rtol, limits.atol)
-                value = _worst_ratio(certificate)
-                if kept is None or value < _worst_ratio(kept[2]):
-                    x, witness = stepper.point()
-                    kept = (_copied(x), witness, certificate)
-                if value * chunk.target > _DRIFT * chunk.measure:
-                    # The recurrences have lost the true residual: begin again from the data.
+        with HeldInterrupt() as held:
+            first = _FIRST if limits.seconds is None else _CAREFUL
+            limit = _until(steps, first, limits.max_steps, monitored)
+            chunk = stepper.first(x0, memory, key, limits.rtol, limits.atol, limit, saved_state)
+            chunk_began = began
+            started = chunk.measure
+            while True:
+                now = time.perf_counter()
+                calls = float(sum(stepper.calls().values()))
+                if chunk.done:
+                    history.add(
+                        chunk.trace_steps + steps, chunk.trace,
+                        (calls_before, calls), (seconds_before, now - began),
+                    )  # fmt: skip
+                elif steps == 0 and len(history) == 0:
+                    history.add(np.zeros(1), np.array([chunk.measure]), (0.0, calls), (0.0, 0.0))
+                calls_before, seconds_before = calls, now - began
+                steps += chunk.done
+                best_window = min(best_window, chunk.best)
+                refresh = False
+                if chunk.measure <= tighten * chunk.target:
+                    certificate = stepper.judge().against(limits.rtol, limits.atol)
+                    if certificate.holds:
+                        passed, reason = certificate, Reason.target
+                        break
+                    # The method believes what the data deny: recompute, ask for more, and give up
+                    # when that no longer helps, because then the precision is exhausted.
+                    value = _worst_ratio(certificate)
                     strikes = strikes + 1 if not value < 0.7 * last_claim else 0
                     last_claim = min(value, last_claim)
-                    refresh = True
+                    x, witness = stepper.point()
+                    if kept is None or _worst_ratio(certificate) < _worst_ratio(kept[2]):
+                        kept = (_copied(x), witness, certificate)
                     if strikes >= 2:
                         reason = Reason.stalled
                         break
-                best_before, best_window = best_window, math.inf
-            if steps >= limits.max_steps:
-                reason = Reason.max_steps
-                break
-            elapsed = now - began + elapsed_before
-            if limits.seconds is not None and elapsed >= limits.seconds:
-                reason = Reason.time
-                break
-            if hooks.progress is not None:
-                hooks.progress.solve(steps, chunk.measure, chunk.target)
-            if hooks.callback is not None:
-                report = Report(
-                    steps, chunk.measure, chunk.target, elapsed, lambda: stepper.point()[0]
-                )
-                if hooks.callback(report):
+                    tighten *= 0.5
+                    refresh = True
+                elif chunk.status:
+                    reason = reason_of(chunk.status)
+                    break
+                elif not math.isfinite(chunk.measure) or chunk.measure > _BLOW_UP * max(
+                    started, chunk.target
+                ):
+                    reason = Reason.diverged
+                    break
+                if chunk.interrupted or held.came:
                     reason = Reason.interrupted
                     break
-            if hooks.checkpoint is not None and now - last_saved >= hooks.every:
-                _save(hooks, stepper, steps, elapsed)
-                last_saved = now
-            pace = (now - chunk_began) / max(1, chunk.done)
-            wish = int(_LOOK / max(pace, 1e-7))
-            if limits.seconds is not None:
-                wish = min(wish, int((limits.seconds - elapsed) / max(pace, 1e-7)) + 1)
-            wish = max(1, min(wish, 8 * max(limit, 1)))
-            limit = _until(steps, wish, limits.max_steps, monitored)
-            chunk_began = time.perf_counter()
-            chunk = stepper.next(limit, tighten, refresh)
+                if steps and steps % monitored == 0 and chunk.done:
+                    if not best_window < best_before:
+                        reason = Reason.stalled
+                        break
+                    certificate = stepper.judge().against(limits.rtol, limits.atol)
+                    value = _worst_ratio(certificate)
+                    if kept is None or value < _worst_ratio(kept[2]):
+                        x, witness = stepper.point()
+                        kept = (_copied(x), witness, certificate)
+                    if value * chunk.target > _DRIFT * chunk.measure:
+                        # The recurrences have lost the true residual: begin again from the data.
+                        strikes = strikes + 1 if not value < 0.7 * last_claim else 0
+                        last_claim = min(value, last_claim)
+                        refresh = True
+                        if strikes >= 2:
+                            reason = Reason.stalled
+                            break
+                    best_before, best_window = best_window, math.inf
+                if steps >= limits.max_steps:
+                    reason = Reason.max_steps
+                    break
+                elapsed = now - began + elapsed_before
+                if limits.seconds is not None and elapsed >= limits.seconds:
+                    reason = Reason.time
+                    break
+                if hooks.progress is not None:
+                    hooks.progress.solve(steps, chunk.measure, chunk.target)
+                if hooks.callback is not None:
+                    report = Report(
+                        steps, chunk.measure, chunk.target, elapsed, lambda: stepper.point()[0]
+                    )
+                    if hooks.callback(report):
+                        reason = Reason.interrupted
+                        break
+                if hooks.checkpoint is not None and now - last_saved >= hooks.every:
+                    _save(hooks, stepper, steps, elapsed)
+                    last_saved = now
+                pace = (now - chunk_began) / max(1, chunk.done)
+                wish = int(_LOOK / max(pace, 1e-7))
+                if limits.seconds is not None:
+                    wish = min(wish, int((limits.seconds - elapsed) / max(pace, 1e-7)) + 1)
+                wish = max(1, min(wish, 8 * max(limit, 1)))
+                limit = _until(steps, wish, limits.max_steps, monitored)
+                chunk_began = time.perf_counter()
+                chunk = stepper.next(limit, tighten, refresh)
     except KeyboardInterrupt:
         reason = Reason.interrupted
         if stepper.state is None:
             raise
-        if hooks.checkpoint is not None:
-            _save(hooks, stepper, steps, time.perf_counter() - began + elapsed_before)
+    if reason is Reason.interrupted and hooks.checkpoint is not None:
+        _save(hooks, stepper, steps, time.perf_counter() - began + elapsed_before)
     x, witness = stepper.point()
     certificate = stepper.judge().against(limits.rtol, limits.atol) if passed is None else passed
     if reason is not Reason.target:

@@ -1,8 +1,6 @@
 """The host engine: chunks are Numba kernels where a method has one, else a Python loop."""
 
 import math
-import signal
-import threading
 import time
 from typing import Any, NamedTuple
 
@@ -31,33 +29,6 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, state: Any, trace: Any):
         super().__init__()
         self.state, self.trace = state, trace
-
-
-class HeldInterrupt:
-    """Ctrl-C waits for the end of the block; a second one does not.
-
-    A kernel changes its state in place: between its return and the bookkeeping behind it an
-    interrupt would leave a point that no longer fits its counters.
-    """
-
-    def __enter__(self) -> "HeldInterrupt":
-        self.came = False
-        self._before = None
-        if threading.current_thread() is threading.main_thread():
-            handler = signal.getsignal(signal.SIGINT)
-            if handler is signal.default_int_handler:
-                self._before = handler
-                signal.signal(signal.SIGINT, self._note)
-        return self
-
-    def _note(self, number: int, frame: Any) -> None:
-        if self.came:
-            raise KeyboardInterrupt
-        self.came = True
-
-    def __exit__(self, *_: Any) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
 
 
 _PAUSE = 0.1  # seconds after which a Python loop lets the driver look
@@ -121,15 +92,14 @@ class HostStepper:
 
     def _run(self, steps: int, goal: float) -> Chunk:
         method, problem = self.method, self.problem
-        with HeldInterrupt() as held:
-            try:
-                if self._advance is not None:
-                    self.state, trace = self._advance(problem, self.state, steps, goal)
-                else:
-                    self.state, trace = run_steps(method, problem, self.state, steps, goal)
-                interrupted = held.came
-            except Interrupted as stop:
-                self.state, trace, interrupted = stop.state, stop.trace, True
+        interrupted = False
+        try:
+            if self._advance is not None:
+                self.state, trace = self._advance(problem, self.state, steps, goal)
+            else:
+                self.state, trace = run_steps(method, problem, self.state, steps, goal)
+        except Interrupted as stop:
+            self.state, trace, interrupted = stop.state, stop.trace, True
         done = len(trace)
         measure = float(trace[-1]) if done else float(method.measure(problem, self.state))
         best = float(trace.min()) if done and math.isfinite(measure) else measure

@@ -37,7 +37,7 @@ class BiCGStab(PreconditionedMethod):
     Convergence:
         No bound holds in general; it is often fast where the eigenvalues lie in a half plane, and
         erratic where they are nearly imaginary (then use GMRES). A step that moves nowhere, because
-        r is orthogonal to A M r, ends the solve with reason `breakdown`: to start again from r would
+        r is orthogonal to A M r, ends the solve with reason `breakdown`: starting again from r would
         be the same step again.
 
     Example:

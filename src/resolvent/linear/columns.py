@@ -133,7 +133,9 @@ class Columns(Method):
         state = self.aim(state, target)
         states, interrupted = list(state.states), False
         traces = [np.zeros(0)] * len(states)
-        for j in np.flatnonzero(self._running(state)):
+        for j, running in enumerate(self._running(state)):
+            if not running:
+                continue
             # A hair below: the quotient by the scale must not round to above the target again.
             goal = target * state.scales[j] * (1 - 4 * np.finfo(float).eps)
             advance = getattr(self.method, "advance", None)

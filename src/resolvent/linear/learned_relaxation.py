@@ -169,7 +169,8 @@ class LearnedRelaxation(Method):
     def _with(self, choice: Choice) -> Any:
         method, omega = self.method, self.learner.grid[choice.arm]
         if isinstance(method, PreconditionedMethod):
-            return method.but(preconditioner=SSORPreconditioner(omega))
+            template: Any = method.M  # set up already where the method does not merge it
+            return method.but(preconditioner=template.but(omega=omega))
         return method.but(omega=omega)
 
     def step(self, problem: LinearSystem, state: RelaxationState) -> RelaxationState:

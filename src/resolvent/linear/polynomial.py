@@ -187,7 +187,7 @@ class ChebyshevPreconditioner(_MatrixPolynomial):
     low: float | None = None
     high: float | None = None
     operator: Any = None
-    spent: int = static(default=0)  # pyright: ignore[reportIncompatibleVariableOverride]
+    spent: int = static(default=0)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __post_init__(self) -> None:
         count("degree", self.degree)
