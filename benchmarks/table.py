@@ -1,4 +1,4 @@
-"""Prints a benchmark's table of goals from its newest result, and saves it for the documentation.
+"""Prints a benchmark's table of goals from its results, and saves it for the documentation.
 
 python benchmarks/table.py linear            print it
 python benchmarks/table.py linear --save     write docs/benchmarks/linear.json as well
@@ -47,7 +47,10 @@ def main() -> None:
     if not results:
         parser.error(f"no result yet: run 'benchopt run benchmarks/{chosen.family}' first")
     module = load(chosen.family)
-    result = pd.read_parquet(results[-1])
+    # Runs of single datasets add up: the newest measurement of each solver and problem counts.
+    every = pd.concat([pd.read_parquet(path) for path in results])
+    newest = every.groupby(["dataset_name", "solver_name"])["run_date"].transform("max")
+    result = every[every["run_date"] == newest]
     rows = module.goals(result)
     table = Table(*module.COLUMNS)
     for row in rows:

@@ -82,4 +82,3 @@ def test_unbound_and_bound_methods_agree(method):
     one, _ = bound.advance(problem, one, 7, 0.0)
     two, _ = method.advance(problem, two, 7, 0.0)
     assert np.array_equal(one.x, two.x)
-

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
+from scipy.sparse.linalg import LinearOperator
 
 import resolvent as rs
 from resolvent.linear.cg import CG
 from resolvent.linear.krylov_gradient import KrylovGradient, best_in_krylov_space
-from resolvent.linear.operators import to_diagonals
+from resolvent.linear.operators import traced_form
 from resolvent.linear.polynomial import ChebyshevPreconditioner, PolynomialPreconditioner
 from resolvent.linear.polynomial_gradient import PolynomialGradient
 from resolvent.linear.problem import LinearSystem
@@ -140,7 +141,7 @@ def test_traces_of_every_form_are_those_of_the_powers(n, seed, count):
     A = random_sparse(n, 0.15, seed)
     dense = A.toarray()
     expected = [np.trace(np.linalg.matrix_power(dense, i)) for i in range(1, count + 1)]
-    forms = [A, dense, to_diagonals(A)]
+    forms = [A, dense, traced_form(A, True)]
     for form in forms:
         operator = LinearSystem(form, np.ones(n)).operator
         # Outside a solve JAX stores the diagonals in single precision.
@@ -161,7 +162,7 @@ def test_traces_under_a_transformation():
     A = sp.diags_array([[-1.0] * 19, np.linspace(2, 9, 20), [-1.0] * 19], offsets=[-1, 0, 1])
     expected = power_traces(LinearSystem(A, np.ones(20)).operator, 5)
     with jax.enable_x64(True):
-        dense, diagonals = jnp.asarray(A.toarray()), to_diagonals(A.tocsr())
+        dense, diagonals = jnp.asarray(A.toarray()), traced_form(A.tocsr(), True)
         found = jax.jit(lambda A: power_traces(LinearSystem(A, jnp.ones(20)).operator, 5))(dense)
         np.testing.assert_allclose(found, expected, rtol=1e-12)
         # What lies beside the matrix means nothing.

@@ -25,10 +25,14 @@ def is_traced(tree: Any) -> bool:
     kind = type(tree)
     if kind in _PLAIN:
         return False
-    if kind is tuple:
-        return any(is_traced(item) for item in tree)
-    if hasattr(kind, "__dataclass_fields__"):
-        return any(is_traced(item) for item in tree.__dict__.values())
+    if isinstance(tree, jax.Array):
+        return isinstance(tree, Tracer)
+    if kind is tuple or hasattr(kind, "__dataclass_fields__"):
+        # A plain loop: this is asked at every solve, and most fields are plain.
+        for item in tree if kind is tuple else tree.__dict__.values():
+            if type(item) not in _PLAIN and is_traced(item):
+                return True
+        return False
     return any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(tree))
 
 

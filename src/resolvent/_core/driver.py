@@ -23,6 +23,7 @@ from resolvent._core.solution import Certificate, Reason, reason_of
 _FIRST = 64  # steps of the first chunk
 _CAREFUL = 8  # the same under a time limit, before the pace is known
 _LOOK = 0.1  # seconds that a chunk should take
+_TINY = 100  # unknowns of a system whose chunks are over before anybody can press a key
 _DRIFT = 10.0  # how far the method's measure may fall below the certificate's value
 _BLOW_UP = 1e30  # growth of the measure that no convergent method shows
 
@@ -102,7 +103,7 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
     seconds_before = 0.0
     last_saved = began
     try:
-        with HeldInterrupt() as held:
+        with HeldInterrupt(np.size(x0) > _TINY) as held:
             first = _FIRST if limits.seconds is None else _CAREFUL
             limit = _until(steps, first, limits.max_steps, monitored)
             chunk = stepper.first(x0, memory, key, limits.rtol, limits.atol, limit, saved_state)

@@ -12,10 +12,13 @@ class HeldInterrupt:
     interrupt would leave a point that no longer fits its counters.
     """
 
+    def __init__(self, wanted: bool = True):
+        self.wanted = wanted
+
     def __enter__(self) -> "HeldInterrupt":
         self.came = False
         self._before: Any = None
-        if threading.current_thread() is threading.main_thread():
+        if self.wanted and threading.current_thread() is threading.main_thread():
             before = signal.signal(signal.SIGINT, self._note)
             if before is signal.default_int_handler:
                 self._before = before

@@ -216,12 +216,13 @@ class _Chain:
 
     def _one(self, index: int, problem: Any, memory: Memory) -> Solution:
         options = dict(self.options)
-        if self.warm_start is not None and "solutions" in memory:
+        if self.warm_start is not None:
+            # A start of the problem's own is given as well: one compiled program serves them all.
             with scope(needs_double(problem)):
-                fresh, _ = memory.fresh(problem)
-                guess = self.warm_start.guess(problem, fresh)
-            if guess is not None:
-                options["x0"] = guess
+                guess = None
+                if "solutions" in memory:
+                    guess = self.warm_start.guess(problem, memory.fresh(problem)[0])
+                options["x0"] = problem.start(None) if guess is None else guess
         sol = solve(
             problem, self.method, key=fold(self.key, index), memory=memory, progress=False,
             throw=self.throw, **options,

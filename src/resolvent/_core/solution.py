@@ -97,6 +97,12 @@ class Certificate:
         certificate.__dict__.update(self.__dict__, target=target)
         return certificate
 
+    def with_numbers(self, value: float, scale: float) -> "Certificate":
+        """The same certificate with these for its value and scale."""
+        certificate = object.__new__(Certificate)
+        certificate.__dict__.update(self.__dict__, value=value, scale=scale, target=math.nan)
+        return certificate
+
     def as_numbers(self) -> "Certificate":
         """The same certificate with its scalars as Python floats and arrays as NumPy's."""
         value, scale, target, details = jax.device_get(

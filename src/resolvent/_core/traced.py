@@ -80,9 +80,21 @@ def _chunk(problem: Any, method: Any, state: Any, goal: Any, steps: Any, record:
     return state, (done, measure, jnp.asarray(method.status(state)), best, trace)
 
 
-def _view(problem: Any, method: Any, state: Any) -> Any:
+def _facts(problem: Any, method: Any, state: Any, target: Any, report: Any) -> Any:
+    """The point, and all that Python looks at in two arrays: each transfer costs as much as a few
+    steps of a small solve."""
     x, witness = method.iterate(problem, state)
-    return x, witness, problem.certify(x, witness), method.calls(problem, state)
+    certificate = problem.certify(x, witness)
+    calls = method.calls(problem, state)
+    done, measure, status, best, trace = report
+    numbers = [target, measure, best]
+    if jnp.ndim(certificate.value) == 0 and jnp.ndim(certificate.scale) == 0:
+        numbers += [certificate.value, certificate.scale]
+    dtype = measure.dtype
+    floats = jnp.concatenate([jnp.stack([jnp.asarray(n, dtype) for n in numbers]), trace])
+    counts = [jnp.asarray(count, jnp.int32) for count in calls.values()]
+    integers = jnp.stack([done.astype(jnp.int32), status.astype(jnp.int32), *counts])
+    return x, witness, certificate, dict.fromkeys(calls, 0), floats, integers
 
 
 @partial(jax.jit, static_argnums=0)
@@ -92,8 +104,7 @@ def _launch(static: _Static, dynamic: list[Any], rtol: Any, atol: Any, steps: An
     target = _norm_target(problem.scale(x0), rtol, atol)
     state = method.init(problem, x0, memory, key) if given is None else given
     state, report = _chunk(problem, method, state, target, steps, True)
-    x, witness, certificate, calls = _view(problem, method, state)
-    return state, x, witness, (target, report, certificate, calls)
+    return state, *_facts(problem, method, state, target, report)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -103,8 +114,7 @@ def _proceed(
     problem, method = join(static, dynamic)
     state = jax.lax.cond(refresh, partial(method.refresh, problem), lambda s: s, state)
     state, report = _chunk(problem, method, state, goal, steps, True)
-    x, witness, certificate, calls = _view(problem, method, state)
-    return state, x, witness, (goal, report, certificate, calls)
+    return state, *_facts(problem, method, state, goal, report)
 
 
 def compilations() -> int:
@@ -136,22 +146,34 @@ class TracedStepper:
         return self._chunk(steps, *out, first=False)
 
     def _chunk(
-        self, steps: int, state: Any, x: Any, witness: Any, facts: Any, first: bool
+        self,
+        steps: int,
+        state: Any,
+        x: Any,
+        witness: Any,
+        certificate: Any,
+        calls: Any,
+        floats: Any,
+        integers: Any,
+        first: bool,
     ) -> Chunk:
-        # One transfer for all the small things that Python looks at.
-        target, report, certificate, calls = jax.device_get(facts)
-        done, measure, status, best, trace = report
+        floats, integers = np.asarray(floats), np.asarray(integers).tolist()
+        target, measure, best = floats[:3].tolist()
+        rest = floats.size - _SLOTS
+        done, status, *counts = integers
         if first:
-            self._target = float(target)
+            self._target = target
         self.state, self._point = state, (x, witness)
-        self._certificate, self._calls = certificate.as_numbers(), calls
-        done = int(done)
+        self._calls = dict(zip(calls, counts, strict=True))
+        if rest == 5 and not certificate.details:
+            value, scale = floats[3:5].tolist()
+            self._certificate = certificate.with_numbers(value, scale)
+        else:
+            self._certificate = certificate.as_numbers()
         stride = max(1, -(-steps // _SLOTS))
         slots = -(-done // stride)
         ends = np.minimum(np.arange(1, slots + 1) * stride, done)
-        return Chunk(
-            done, float(measure), int(status), self._target, float(best), ends, trace[:slots]
-        )
+        return Chunk(done, measure, status, self._target, best, ends, floats[rest : rest + slots])
 
     def judge(self) -> Any:
         """The problem's own view of the present point."""
@@ -163,7 +185,7 @@ class TracedStepper:
 
     def calls(self) -> dict[str, int]:
         """Oracle calls so far."""
-        return {name: int(count) for name, count in self._calls.items()}
+        return self._calls
 
     def remember(self) -> Any:
         """Memory entries of the method."""

@@ -37,8 +37,8 @@ class BiCGStab(PreconditionedMethod):
     Convergence:
         No bound holds in general; it is often fast where the eigenvalues lie in a half plane, and
         erratic where they are nearly imaginary (then use GMRES). A step that moves nowhere, because
-        r is orthogonal to A M r, ends the solve with reason `breakdown`: starting again from r would
-        be the same step again.
+        r is orthogonal to A M r, ends the solve with reason `breakdown`: a fresh start from r would
+        take the same step.
 
     Example:
         ```python

@@ -270,7 +270,7 @@ class LinearSystem(Problem):
         """NumPy where b was NumPy, JAX where it was JAX."""
         if self.numpy:
             return x if isinstance(x, np.ndarray) else np.array(x)
-        return jnp.asarray(x)
+        return x if isinstance(x, jax.Array) else jnp.asarray(x)
 
     def form(self) -> str:
         """How the matrix is stored."""
