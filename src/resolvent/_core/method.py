@@ -47,6 +47,10 @@ class Method(Value):
         """0 while all is well, else the code of a `Reason`."""
         return 0
 
+    def aim(self, state: Any, goal: Any) -> Any:
+        """The state, told what `measure` is to come down to, for methods whose parts may rest."""
+        return state
+
     def refresh(self, problem: Any, state: Any) -> Any:
         """Recompute from the data what the recurrences may have lost."""
         return state

@@ -58,6 +58,7 @@ def _norm_target(certificate_scale: Any, rtol: Any, atol: Any) -> Any:
 
 def _chunk(problem: Any, method: Any, state: Any, goal: Any, steps: Any, record: bool) -> Any:
     """Up to `steps` iterations; stops on the goal, a status or a number that is not finite."""
+    state = method.aim(state, goal)
     measure = jnp.asarray(method.measure(problem, state))
     stride = jnp.maximum(1, -(-steps // _SLOTS))
     trace = jnp.full(_SLOTS if record else 0, jnp.nan, measure.dtype)
@@ -295,6 +296,7 @@ def unrolled(
     """A solve whose steps can be differentiated in reverse: a scan that idles once it is done."""
     target = _norm_target(problem.scale(x0), rtol, atol)
     state = method.init(problem, x0, memory, key)
+    state = method.aim(state, jax.lax.stop_gradient(target))
     step = jax.checkpoint(lambda state: method.step(problem, state))
 
     def body(carry: Any, _: Any) -> Any:
