@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # The tests come last, so that pytest's closing line is what a reader sees last.
 CHECKS: dict[str, list[list[str]]] = {
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."]],
-    "types": [["pyright"]],
+    "types": [["pyright", "--pythonpath", sys.executable]],
     "docs": [["mkdocs", "build", "--strict"]],
     "tests": [["pytest"]],
 }
