@@ -249,3 +249,13 @@ def test_one_half_matrix_for_all_columns(monkeypatch):
     sol = rs.solve(rs.LinearSystem(sp.csr_array(A), b), rs.linear.CG(), rtol=1e-8)
     assert sol.converged
     assert len(made) == 1
+
+
+def test_several_right_hand_sides_in_double_precision_under_jit():
+    A = np.diag(np.arange(1.0, 11.0))
+    B = np.random.default_rng(0).standard_normal((10, 3))
+    with jax.enable_x64(True):
+        solve = jax.jit(lambda A, B: rs.solve(rs.LinearSystem(A, B), rs.linear.CG(), rtol=1e-10).x)
+        X = np.asarray(solve(jnp.asarray(A), jnp.asarray(B)))
+    assert X.dtype == np.float64
+    np.testing.assert_allclose(A @ X, B, rtol=0, atol=1e-8)

@@ -206,8 +206,11 @@ def pure(
     """A whole solve as one traceable function, with the decisions of the eager driver."""
     monitored = method.monitored
     target = _norm_target(problem.scale(x0), rtol, atol)
-    goal_floor = jnp.maximum(target, jnp.finfo(jnp.result_type(target, jnp.float32)).tiny)
     state = method.init(problem, x0, memory, key)
+    # A scale that is a plain number has no precision of its own: the measure's counts.
+    dtype = jnp.asarray(method.measure(problem, state)).dtype
+    target = jnp.asarray(target, dtype)
+    goal_floor = jnp.maximum(target, jnp.finfo(dtype).tiny)
 
     def certificate_of(state: Any) -> Any:
         return problem.certify(*method.iterate(problem, state)).against(rtol, atol)
@@ -221,7 +224,7 @@ def pure(
         )
         done, window = done + more, jnp.minimum(window, best)
         certificate = certificate_of(state)
-        ratio = jnp.max(certificate.value / goal_floor)
+        ratio = jnp.max(certificate.value / goal_floor).astype(dtype)
         ratio = jnp.where(jnp.isnan(ratio), jnp.inf, ratio)
         claim = measure <= tighten * target
         good = claim & jnp.all(certificate.holds)
