@@ -147,13 +147,13 @@ def _verdict(row: dict[str, Any]) -> str:
 
 
 def _claim(paper: Any, claim: Any, row: dict[str, Any], shown: set[str]) -> list[str]:
-    """One claim: published beside measured, the rule, the reason, and its figure once."""
+    """One claim: known beside measured, the rule, the reason, and its figure once."""
     seconds = row.get("seconds")
     took = "" if seconds is None else f" It took {seconds:.0f} seconds."
     parts = [
         f"### Claim {claim.number}: {_verdict(row)}\n",
         f"{claim.text}\n",
-        "| published | measured here |",
+        f"| {claim.source} | measured here |",
         "|---|---|",
         f"| {_cell(claim.published)} | {_cell(row.get('measured', ''))} |\n",
         f"*Confirmed if:* {claim.confirm}\n" if claim.confirm else "",

@@ -482,5 +482,13 @@ def test_reproduce_prints_published_beside_measured(monkeypatch):
         assert word in result.stderr
 
 
+def test_numbers_of_an_earlier_run_are_not_called_published(monkeypatch):
+    result = result_of()
+    result["claims"][0]["source"] = "measured before"
+    monkeypatch.setattr("resolvent.papers.reproduce", lambda *given: result)
+    shown = " ".join(run("reproduce", "some-paper").stderr.split())
+    assert "measured before: 3 s" in shown
+
+
 def test_reproduce_of_an_unknown_paper():
     refused(run("reproduce", "no-such-paper"), "no-such-paper")

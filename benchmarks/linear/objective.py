@@ -24,7 +24,7 @@ class Objective(BaseObjective):
             "preconditioner": self.preconditioner, "largest": self.largest, "start": self.start,
         }  # fmt: skip
 
-    def evaluate_result(self, xs, note=""):
+    def evaluate_result(self, xs, steps=0):
         worst = np.inf if len(xs) == 0 else 0.0
         previous = None
         for t, x in enumerate(xs):
@@ -35,7 +35,10 @@ class Objective(BaseObjective):
             worst = worst if residual <= worst else residual
             previous = x
         missed = self.task != "sweep" and not worst <= self.rtol
-        return {"value": float(worst), "missed": float(missed), "solved": len(xs), "note": note}
+        return {
+            "value": float(worst), "missed": float(missed), "solved": len(xs),
+            "steps": float(steps),
+        }  # fmt: skip
 
     def get_one_result(self):
         return {"xs": [np.zeros_like(self.system(t, None)[1]) for t in range(self.count)]}

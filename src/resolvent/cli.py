@@ -206,13 +206,19 @@ def reproduce(
     table = _table("claim", "published", "measured", "verdict", "seconds")
     for row in result["claims"]:
         _add(
-            table, row["claim"], row["published"], row["measured"], row["verdict"],
+            table, row["claim"], _known(row), row["measured"], row["verdict"],
             f"{row['seconds']:.1f}",
         )  # fmt: skip
     console.print(table)
     for row in result["claims"]:
         if row["figure"]:
             console.print(f"figure of claim {row['claim']}: {row['figure']}", markup=False)
+
+
+def _known(row: dict[str, Any]) -> str:
+    """The numbers to compare with, and whose they are where the authors print none."""
+    source = row.get("source", "published")
+    return row["published"] if source == "published" else f"{source}: {row['published']}"
 
 
 @app.command()

@@ -82,3 +82,19 @@ def test_unbound_and_bound_methods_agree(method):
     one, _ = bound.advance(problem, one, 7, 0.0)
     two, _ = method.advance(problem, two, 7, 0.0)
     assert np.array_equal(one.x, two.x)
+
+
+@pytest.mark.parametrize("omega", [0.1, 1.0, 1.9])
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_matrix_beyond_single_precision_ends_no_worse_than_zero(omega, power):
+    """Rounding alone, eps ||A|| ||x||, exceeds b here: residuals may grow, answers may not."""
+    n = 300
+    off = np.full(n - 1, -1.0)
+    T = sp.diags_array([off, np.full(n, 2.0), off], offsets=[-1, 0, 1]).tocsr()
+    A = (T if power == 1 else T @ T).astype(np.float32)
+    b = np.ones(n, np.float32)
+    method = rs.linear.CG(preconditioner=rs.linear.SSORPreconditioner(omega))
+    sol = rs.solve(rs.LinearSystem(A, b), method, rtol=1e-6, throw=False)
+    assert not sol.converged
+    truth = np.linalg.norm(b - A.astype(np.float64) @ sol.x) / np.linalg.norm(b)
+    assert truth <= 1 + 1e-5

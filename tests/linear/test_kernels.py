@@ -57,13 +57,7 @@ def vector(size, dtype=np.float64, seed=0):
 
 
 def split(matrix):
-    count_rows = np.empty_like(matrix.indptr)
-    count = kernels.split_count(matrix.indices, matrix.indptr, count_rows)
-    data = np.empty(count, matrix.dtype)
-    indices = np.empty(count, matrix.indices.dtype)
-    diagonal = np.empty(matrix.shape[0], matrix.dtype)
-    kernels.split_fill(*parts(matrix), count_rows, data, indices, diagonal)
-    return data, indices, count_rows, diagonal
+    return kernels.split(*parts(matrix))
 
 
 def positions_of(matrix):

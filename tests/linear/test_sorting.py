@@ -74,39 +74,74 @@ def test_pieces_are_consecutive_and_balanced():
 
 
 @pytest.mark.parametrize(
-    ("parameters", "offsets"),
-    [(np.zeros((0, 3)), None), (np.array([[np.nan]]), None), (np.zeros((3, 2)), np.zeros(2))],
+    ("call", "error", "name"),
+    [
+        (lambda: sort_greedy(np.zeros((0, 3))), ValueError, "parameters"),
+        (lambda: sort_greedy(3.0), ValueError, "parameters"),
+        (lambda: sort_greedy([[np.nan]]), ValueError, "parameters"),
+        (lambda: sort_greedy([[1.0], [1.0, 2.0]]), ValueError, "parameters"),
+        (lambda: sort_greedy([[1j]]), TypeError, "parameters"),
+        (lambda: sort_greedy(np.zeros((3, 2)), np.zeros(2)), ValueError, "offsets"),
+        (lambda: sort_greedy(np.zeros((1, 2)), [np.inf]), ValueError, "offsets"),
+        (lambda: sort_greedy(np.zeros((3, 2)), start=3), ValueError, "start"),
+        (lambda: sort_greedy(np.zeros((3, 2)), start=-1), ValueError, "start"),
+        (lambda: sort_greedy(np.zeros((3, 2)), start=1.0), TypeError, "start"),
+        (lambda: sort_grouped(np.zeros((0, 3))), ValueError, "parameters"),
+        (lambda: sort_grouped(np.zeros((3, 3)), group_size=0), ValueError, "group_size"),
+        (lambda: sort_grouped(np.zeros((3, 3)), components=0), ValueError, "components"),
+        (lambda: sort_grouped(np.zeros((3, 3)), block=0), ValueError, "block"),
+        (lambda: split_pieces([0, 1], 0), ValueError, "workers"),
+        (lambda: split_pieces([0, 1], 1.5), TypeError, "workers"),
+    ],
 )
-def test_bad_parameters_are_refused(parameters, offsets):
-    with pytest.raises(ValueError, match=r"parameters|offsets"):
-        sort_greedy(parameters, offsets)
+def test_bad_input_is_refused_in_words(call, error, name):
+    with pytest.raises(error, match=rf"^{name}: given .+; needed .+\. .+"):
+        call()
 
 
-def test_sorting_keeps_the_recycled_space_closer_to_the_small_eigenspace():
-    systems = darcy_family(np.random.default_rng(3), 18, 24)
-    parameters = np.stack([system.parameters for system in systems])
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.integers(-1000, 1000), min_size=1, max_size=30, unique=True),
+    st.lists(st.integers(-3, 3), min_size=1, max_size=4).filter(any),
+    st.randoms(use_true_random=False),
+)
+def test_greedy_from_the_end_of_a_line_is_the_shortest_path(places, direction, random):
+    """No path through points of a line is shorter than from one end to the other."""
+    points = np.outer(places, direction).astype(float)
+    order = sort_greedy(points, start=int(np.argmin(places)))
+    assert list(order) == list(np.argsort(places))
+    other = list(range(len(places)))
+    random.shuffle(other)
+    assert length(points, order) <= length(points, other) * (1 + 1e-12)
 
-    def chain(order):
-        space, gaps, steps = None, [], 0
-        for index in order:
-            system = systems[index]
-            matrix, b = system.matrix, system.rhs
-            state = recycling.begin(
-                np.zeros_like(b), b, matrix.dot, cycle=40, recycle=20, space=space
-            )
-            if space is not None:
-                vectors = np.linalg.eigh(matrix.toarray())[1][:, :8]
-                images = state.basis[: state.recycled]
-                rest = vectors - images.T @ (images @ vectors)
-                gaps.append(np.linalg.norm(rest, 2))
-            target = 1e-8 * float(np.linalg.norm(b))
-            state, trace = recycling.advance(state, matrix.dot, None, steps=2000, target=target)
-            assert state.norm <= target
-            space, state = recycling.remember(state)
-            steps += len(trace)
-        return np.mean(gaps), steps
 
-    gap, steps = chain(np.arange(24))
-    sorted_gap, sorted_steps = chain(sort_greedy(parameters))
-    assert sorted_gap < gap
-    assert sorted_steps < steps
+def distance_between(these, those):
+    """The largest distance of a unit vector of one row space from the other."""
+    return np.linalg.norm(these - (these @ those.T) @ those, 2)
+
+
+@pytest.mark.parametrize("t", [0.0, 1e-4, 1e-3, 1e-2, 0.1, 1.0])
+def test_the_recycled_images_move_no_more_than_the_operator(t):
+    """With C = A U orthonormal, C y is nearer than ||(B - A) U|| to B U y, for every unit y."""
+    first, second = darcy_family(np.random.default_rng(3), 18, 2)
+    A, b, change = first.matrix, first.rhs, t * (second.matrix - first.matrix)
+    target = 1e-8 * float(np.linalg.norm(b))
+    state = recycling.begin(np.zeros_like(b), b, A.dot, cycle=40, recycle=20)
+    state, _ = recycling.advance(state, A.dot, None, steps=2000, target=target)
+    space, _ = recycling.remember(state)
+    U, C = space.directions, space.images
+    assert len(C) == 20
+
+    B, rhs = A + change, second.rhs
+    zero = np.zeros_like(rhs)
+    state = recycling.begin(zero, rhs, B.dot, cycle=40, recycle=20, space=space)
+    images = state.basis[: state.recycled]
+    assert state.recycled == 20
+    rounding = np.finfo(float).eps ** (2 / 3)  # up to which images of before are kept
+    assert np.allclose(images @ images.T, np.eye(20), rtol=0, atol=rounding)
+    drift = np.linalg.norm(change @ U.T, 2)
+    assert distance_between(C, images) <= drift * (1 + 1e-9) + 1e-9
+    # What the space saves at the start is all that it can: the projection onto B U.
+    best = np.linalg.lstsq(B @ U.T, rhs, rcond=None)[0]
+    least = np.linalg.norm(rhs - B @ U.T @ best)
+    assert state.norm == pytest.approx(least, rel=1e-7)

@@ -72,6 +72,7 @@ def test_tiny_run_writes_results_and_figures(paper, tmp_path):
     for row, claim in zip(result["claims"], paper.claims, strict=True):
         assert row["verdict"] in VERDICTS
         assert row["published"] == claim.published
+        assert row["source"] == claim.source
         assert row["measured"]
         assert row["reason"]
         assert row["seconds"] > 0
@@ -92,25 +93,28 @@ def test_a_worse_measurement_changes_the_verdict(monkeypatch):
 
     claims = (module.claim_1, module.claim_2, module.claim_3)
     settings = Settings()
-    rows = {
-        top: [module.Quadratic(*row) for row in lines] for top, lines in module.PUBLISHED.items()
-    }
+    rows = {top: [module.Quadratic(*row) for row in lines] for top, lines in module.BEFORE.items()}
     curves = {"CG": (np.arange(3), np.ones(3))}
     found = {"table": rows, "curves": curves, "cg": dict.fromkeys(rows, 10), "limit": 20_000}
-    krylov = {0: 20_001, **module.PUBLISHED_LOGISTIC, 4: 947}
+    krylov = {0: 20_001, **module.BEFORE_LOGISTIC, 4: 947}
     fixed = {**dict.fromkeys(range(4), 20_001), 4: 11_881}
     race = {"limit": 20_000, "krylov": krylov, "fixed": fixed, "lbfgs": None}
     race["curves"] = {("krylov", 1): np.ones(3)}
     monkeypatch.setattr(module, "_quadratics", lambda settings: found)
     monkeypatch.setattr(module, "_logistic_race", lambda settings: race)
-    verdicts = [claim(settings).verdict for claim in claims]
-    assert verdicts == ["confirmed"] * 3
+    results = [claim(settings) for claim in claims]
+    # The labels of the logistic problem were chosen by its counts: that is no whole confirmation.
+    assert [one.verdict for one in results] == ["confirmed", *["confirmed in part"] * 2]
+    assert not any("not met" in one.reason for one in results)
+    assert all("labels" in one.reason for one in results[1:])
     settings = Settings()
-    rows[3000][3] = rows[3000][3]._replace(gradient=2000)
-    krylov[4] = 100
+    rows[3000][3] = rows[3000][3]._replace(gradient=2000, krylov=3000)
+    krylov[2], krylov[4] = 1000, 100
     fixed[3] = 900
-    verdicts = [claim(settings).verdict for claim in claims]
-    assert verdicts == ["confirmed in part"] * 3
+    results = [claim(settings) for claim in claims]
+    verdicts = ["confirmed in part", "not confirmed", "not confirmed"]
+    assert [one.verdict for one in results] == verdicts
+    assert all("not met" in one.reason for one in results)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +131,13 @@ def test_verdict_follows_from_the_conditions(held, verdict):
     result = judge({f"condition {i}": one for i, one in enumerate(held)}, "numbers")
     assert result.verdict == verdict
     assert all((f"condition {i}" in result.reason) for i in range(len(held)))
+
+
+def test_a_reservation_leaves_a_part_unconfirmed():
+    whole = judge({"condition": True}, "numbers", reservation="but the data were chosen")
+    assert whole.verdict == "confirmed in part"
+    assert "but the data were chosen" in whole.reason
+    assert judge({"condition": False}, "numbers", reservation="but").verdict == "not confirmed"
 
 
 def test_one_claim_leaves_the_whole_result_alone(tmp_path):

@@ -20,6 +20,8 @@ class Solver(BaseSolver):
             return True, "SciPy has no relaxation sweep"
         if task == "recycle" and preconditioner not in ("none", "jacobi"):
             return True, "SciPy has no such preconditioner"
+        if task == "recycle" and count > 100:
+            return True, "minutes of GMRES; shown on the short sequences"
         if self.method != "cg" and task != "recycle":
             return True, "shown on the sequence for which it is meant"
         return False, None

@@ -18,22 +18,37 @@ def refuse(kind: type[Exception], name: str, *, given: str, needed: str, advice:
 
 
 _PLAIN = {int, float, bool, str, type(None), np.ndarray, np.float64}
+_OPAQUE: set[type] = set()  # types that JAX takes for leaves, as they were met
 
 
 def is_traced(tree: Any) -> bool:
     """Whether any leaf of `tree` is an abstract value of a JAX transformation."""
     kind = type(tree)
-    if kind in _PLAIN:
+    if kind in _PLAIN or kind in _OPAQUE:
         return False
     if isinstance(tree, jax.Array):
         return isinstance(tree, Tracer)
-    if kind is tuple or hasattr(kind, "__dataclass_fields__"):
-        # A plain loop: this is asked at every solve, and most fields are plain.
-        for item in tree if kind is tuple else tree.__dict__.values():
+    if isinstance(tree, tuple):
+        items = tree
+    elif kind is dict:
+        items = tree.values()
+    elif hasattr(kind, "children"):
+        fields = tree.__dict__
+        items = [fields[name] for name in kind.children]
+    elif hasattr(kind, "__dataclass_fields__"):
+        items = tree.__dict__.values()
+    else:
+        items = None
+    if items is not None:
+        for item in items:  # noqa: SIM110 -- a plain loop: this is asked at every solve
             if type(item) not in _PLAIN and is_traced(item):
                 return True
         return False
-    return any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(tree))
+    leaves = jax.tree_util.tree_leaves(tree)
+    if len(leaves) == 1 and leaves[0] is tree and not isinstance(tree, Tracer):
+        _OPAQUE.add(kind)  # a leaf of this type is no array, and so never an abstract one
+        return False
+    return any(isinstance(leaf, Tracer) for leaf in leaves)
 
 
 def real_array(name: str, value: Any) -> Any:

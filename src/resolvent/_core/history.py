@@ -1,11 +1,13 @@
 """The record of a solve: measure against steps, oracle calls and seconds, kept small."""
 
+import copy
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 _KEEP = 2048  # points after thinning; a plot shows no more
+_NO_POINTS = np.empty((0, 5))  # place, step, measure, calls, seconds
 
 
 class History:
@@ -18,8 +20,8 @@ class History:
     def __init__(self, name: str = "measure"):
         self.name = name
         self._pieces: list[tuple[Any, Any, float, float, float, float]] = []
-        self._points: np.ndarray = np.empty((0, 5))  # place, step, measure, calls, seconds
-        self._last: np.ndarray = np.empty((0, 5))
+        self._points = _NO_POINTS
+        self._last = _NO_POINTS
         self._stride = 1
         self._seen = 0
         self._waiting = 0
@@ -66,6 +68,16 @@ class History:
         if len(self._last) and (len(points) == 0 or points[-1, 0] != self._last[0, 0]):
             points = np.concatenate([points, self._last])
         return points[:, index + 1]
+
+    def scaled(self, exponent: int) -> "History":
+        """The same record in another unit: its measures times `2^exponent`."""
+        if self._pieces:
+            self._settle()
+        other = copy.copy(self)
+        other._points, other._last = self._points.copy(), self._last.copy()
+        for rows in (other._points, other._last):
+            rows[:, 2] = np.ldexp(rows[:, 2], exponent)
+        return other
 
     @property
     def steps(self) -> Float[np.ndarray, " points"]:

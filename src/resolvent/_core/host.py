@@ -102,7 +102,7 @@ class HostStepper:
             self.state, trace, interrupted = stop.state, stop.trace, True
         done = len(trace)
         measure = float(trace[-1]) if done else float(method.measure(problem, self.state))
-        best = float(trace.min()) if done and math.isfinite(measure) else measure
+        best = float(np.minimum.reduce(trace)) if done and math.isfinite(measure) else measure
         status = int(method.status(self.state))
         steps_done = np.arange(1, done + 1)
         return Chunk(done, measure, status, self._target, best, steps_done, trace, interrupted)

@@ -18,8 +18,7 @@ def norm(vector: Any) -> Any:
         square = float(
             flat.dot(flat) if flat.size <= _ONE_THREAD else np.einsum("i,i->", flat, flat)
         )
-        low, high = _SAFE[vector.dtype.char]
-        if low < square < high or flat.size == 0:
+        if flat.size == 0 or is_safe(square, vector.dtype):
             return square**0.5
         largest = float(np.max(np.abs(flat)))
         if largest == 0.0 or not math.isfinite(largest):
@@ -29,3 +28,9 @@ def norm(vector: Any) -> Any:
     largest = jnp.max(jnp.abs(vector), initial=0.0)
     safe = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1.0)
     return jnp.where(largest > 0, safe * jnp.linalg.norm((vector / safe).ravel()), largest)
+
+
+def is_safe(square: float, dtype: Any) -> bool:
+    """Whether a sum of squares in this precision neither overflowed nor vanished on the way."""
+    low, high = _SAFE[dtype.char]
+    return low < square < high

@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
+_AS_IT_IS = contextlib.nullcontext()
+
 
 def needs_double(tree: Any) -> bool:
     """Whether some leaf holds 64-bit numbers, so that JAX must be allowed to keep them."""
@@ -18,4 +20,4 @@ def needs_double(tree: Any) -> bool:
 
 def scope(double: bool) -> contextlib.AbstractContextManager[Any]:
     """Allow 64-bit numbers inside the block; the user's setting is back afterwards."""
-    return jax.enable_x64(True) if double else contextlib.nullcontext()
+    return jax.enable_x64(True) if double else _AS_IT_IS

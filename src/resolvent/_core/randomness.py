@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 
 from resolvent._core.checks import refuse
 
@@ -28,11 +29,24 @@ def words_of(key: Any) -> tuple[int, ...]:
     )  # fmt: skip
 
 
+class _Digest(ISeedSequence):
+    """The state of a generator from a key alone, without a look at the system's entropy."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: bytes):
+        self.text = text
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
+        """So many words of a digest of the key."""
+        size = np.dtype(dtype).itemsize * n_words
+        return np.frombuffer(hashlib.blake2b(self.text, digest_size=size).digest(), dtype)
+
+
 def generator(key: Any) -> np.random.Generator:
     """A NumPy generator for host code."""
-    # A digest of the words is a generator's key at a tenth of a seed sequence's price.
-    digest = hashlib.blake2b(repr(words_of(key)).encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest)))
+    seed: Any = _Digest(repr(words_of(key)).encode())
+    return np.random.Generator(np.random.PCG64(seed))
 
 
 def jax_key(key: Any) -> jax.Array:

@@ -7,7 +7,7 @@ small solve would spend twenty times. Equinox modules remain welcome as fields.
 
 import abc
 import dataclasses
-from typing import Any, dataclass_transform
+from typing import Any, ClassVar, dataclass_transform
 
 import jax
 
@@ -27,10 +27,14 @@ def _children(cls: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
 class Value(metaclass=abc.ABCMeta):  # noqa: B024
     """A frozen dataclass whose fields, less the static ones, are children of a JAX tree."""
 
+    children: ClassVar[tuple[str, ...]] = ()
+    """The names of the fields that are not static."""
+
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
         dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
         data, rest = _children(cls)
+        cls.children = data
         keys = tuple(jax.tree_util.GetAttrKey(name) for name in data)
 
         def flatten(value: Any) -> tuple[Any, Any]:

@@ -1,6 +1,7 @@
 """The conjugate gradient method, plain and preconditioned."""
 
 import dataclasses
+import functools
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from resolvent._core.host import run_steps
 from resolvent._core.memory import Memory
 from resolvent._core.solution import Reason
 from resolvent.linear.krylov import PreconditionedMethod, copied, dot, namespace
-from resolvent.linear.operators import DenseMatrix, SparseMatrix
+from resolvent.linear.operators import DenseMatrix, SparseMatrix, kernels
 from resolvent.linear.preconditioners import (
     JacobiPreconditioner,
     Preconditioner,
@@ -150,19 +151,18 @@ class CG(PreconditionedMethod):
     def advance(self, problem: LinearSystem, state: Any, steps: int, target: float) -> Any:
         if isinstance(state, CGState):
             return run_steps(self, problem, state, steps, target)
-        from resolvent.linear import kernels_krylov
-
-        kernels: Any = kernels_krylov
+        kernels = krylov_kernels()
         trace = np.empty(steps)
         vectors = (state.x, *state.work, state.scalars, steps, target, trace)
         stored = self._stored(problem)
         M = self.preconditioner
-        if isinstance(M, SSORPreconditioner):
-            done, code = kernels.ssor_cg(*stored.scaled(float(M.omega)), float(M.omega), *vectors)
-        elif isinstance(M, JacobiPreconditioner):
-            done, code = kernels.cg_symmetric_jacobi(*stored.half(), M.inverse, *vectors)
-        else:
+        if M is None:
             done, code = kernels.cg_symmetric(*stored.half(), *vectors)
+        elif isinstance(M, SSORPreconditioner):
+            done, code = kernels.ssor_cg(*stored.scaled(float(M.omega)), float(M.omega), *vectors)
+        else:
+            assert isinstance(M, JacobiPreconditioner)
+            done, code = kernels.cg_symmetric_jacobi(*stored.half(), M.inverse, *vectors)
         status = kernel_status(code)
         # A direction that failed was tried: its product counts.
         products = state.products + done + (status == Reason.breakdown.code)
@@ -172,24 +172,23 @@ class CG(PreconditionedMethod):
     def _kernel_start(
         self, problem: LinearSystem, x: Any, products: int, applied: int
     ) -> KernelState:
-        from resolvent.linear import kernels_krylov
-
-        kernels: Any = kernels_krylov
+        kernels = krylov_kernels()
         cold = products == 0 and not x.any()
         r = problem.b.copy() if cold else problem.residual(x)
         scalars = np.zeros(4)
         M = self.preconditioner
-        if isinstance(M, SSORPreconditioner):
+        if M is not None and isinstance(M, SSORPreconditioner):
             omega = float(M.omega)
             link, lower, columns, _, _, diagonal = self._stored(problem).scaled(omega)
             work: list[Any] = list(np.empty((5, len(r)), r.dtype))
             kernels.ssor_cg_start(link, lower, columns, diagonal, omega, x, r, *work, scalars)
         else:
             work = [r, np.empty_like(r), np.empty_like(r)]
-            if isinstance(M, JacobiPreconditioner):
-                kernels.cg_jacobi_start(M.inverse, r, work[1], scalars)
-            else:
+            if M is None:
                 kernels.cg_start(r, work[1], scalars)
+            else:
+                assert isinstance(M, JacobiPreconditioner)
+                kernels.cg_jacobi_start(M.inverse, r, work[1], scalars)
         return KernelState(x, tuple(work), scalars, 0, products + (not cold), applied + 1)
 
     def measure(self, problem: LinearSystem, state: Any) -> Any:
@@ -219,6 +218,14 @@ class CG(PreconditionedMethod):
 _SMALL = 512  # unknowns up to which a dense matrix runs in the kernel for sparse rows
 
 
+@functools.lru_cache(maxsize=1)
+def krylov_kernels() -> Any:
+    """The compiled conjugate gradient kernels, loaded at first use."""
+    from resolvent.linear import kernels_krylov
+
+    return kernels_krylov
+
+
 def _has_kernel(operator: Any, x: Any) -> bool:
     if isinstance(operator, DenseMatrix):
         return isinstance(x, np.ndarray) and operator.n <= _SMALL
@@ -237,28 +244,14 @@ def _merges(M: Any, problem: LinearSystem) -> bool:
 
 def half_storage(matrix: Any) -> tuple[Any, Any, Any, Any]:
     """Strictly lower triangle (data, indices, indptr) and diagonal of a symmetric CSR matrix."""
-    from resolvent.linear import kernels
-
-    n = matrix.shape[0]
     if isinstance(matrix, np.ndarray):
-        below = np.tri(n, k=-1, dtype=bool)
-        indices = np.nonzero(below)[1]
-        indptr = np.arange(n + 1) * np.arange(-1, n) // 2
-        return matrix[below], indices, indptr, matrix.diagonal().copy()
-    indptr = np.empty(n + 1, matrix.indptr.dtype)
-    count = kernels.split_count(matrix.indices, matrix.indptr, indptr)
-    data = np.empty(count, matrix.dtype)
-    indices = np.empty(count, matrix.indices.dtype)
-    diagonal = np.empty(n, matrix.dtype)
-    kernels.split_fill(matrix.data, matrix.indices, matrix.indptr, indptr, data, indices, diagonal)
-    return data, indices, indptr, diagonal
+        return kernels().split_dense(matrix)
+    return kernels().split(matrix.data, matrix.indices, matrix.indptr)
 
 
 def ssor_storage(matrix: Any, omega: float) -> tuple[Any, ...]:
     """A symmetric matrix as `ssor_cg` reads it: link, lower and upper stream, diagonal."""
-    from resolvent.linear import kernels_krylov
-
-    kernels: Any = kernels_krylov
+    kernels = krylov_kernels()
     A = sparse.csr_array(matrix) if isinstance(matrix, np.ndarray) else matrix
     rows = (A.data, A.indices, A.indptr)
     n, entry, index = A.shape[0], A.dtype, A.indices.dtype
@@ -274,8 +267,6 @@ def ssor_storage(matrix: Any, omega: float) -> tuple[Any, ...]:
 
 def kernel_status(code: int) -> int:
     """A kernel's return code as the code of a `Reason`."""
-    from resolvent.linear import kernels
-
-    if code == kernels.RUNNING:
+    if code == kernels().RUNNING:
         return 0
-    return Reason.diverged.code if code == kernels.NON_FINITE else Reason.breakdown.code
+    return Reason.diverged.code if code == kernels().NON_FINITE else Reason.breakdown.code

@@ -16,7 +16,8 @@ from resolvent.linear.krylov import copied
 from resolvent.linear.minres import MINRES
 from resolvent.linear.operators import DenseMatrix, SparseMatrix
 from resolvent.linear.preconditioners import JacobiPreconditioner, Preconditioner
-from resolvent.linear.problem import LinearSystem, known_diagonal
+from resolvent.linear.problem import LinearSystem
+from resolvent.linear.structure import known_diagonal
 
 
 def default_method(problem: LinearSystem) -> Method:

@@ -58,6 +58,28 @@ def csr_residual(data, indices, indptr, x, b, out):
     return np.sqrt(square)
 
 
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
+def csr_residual_squares(data, indices, indptr, x, b):
+    """||b - A x||^2 and ||b||^2, summed in float64, and the largest |b - A x|."""
+    square = 0.0
+    scale = 0.0
+    largest = 0.0
+    k = np.uint64(indptr[0])
+    for i in range(np.uint64(b.shape[0])):
+        # A x comes first: an x so large that b is lost in its terms must not pass for an answer.
+        product = b.dtype.type(0)
+        end = np.uint64(indptr[i + ONE])
+        while k < end:
+            product += data[k] * x[np.uint64(indices[k])]
+            k += ONE
+        given = np.float64(b[i])
+        scale += given * given
+        value = np.float64(b[i] - product)
+        square += value * value
+        largest = max(largest, abs(value))
+    return square, scale, largest
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def diagonal_positions(indices, indptr, positions):
     """Write the index into ``data`` of every diagonal entry; return how many rows have none.
@@ -86,15 +108,18 @@ def diagonal_positions(indices, indptr, positions):
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _entry(data, indices, indptr, i, j):
-    low = np.int64(indptr[i])
-    end = np.int64(indptr[i + 1])
+    low = np.uint64(indptr[np.uint64(i)])
+    end = np.uint64(indptr[np.uint64(i) + ONE])
     high = end
-    while low < high:
-        middle = (low + high) // 2
+    # Long rows are bisected; a scan of the last few entries mispredicts fewer branches.
+    while high - low > np.uint64(16):
+        middle = (low + high) >> ONE
         if indices[middle] < j:
-            low = middle + 1
+            low = middle + ONE
         else:
             high = middle
+    while low < end and indices[low] < j:
+        low += ONE
     if low < end and indices[low] == j:
         return np.float64(data[low])
     return 0.0
@@ -164,44 +189,111 @@ def is_symmetric(data, indices, indptr, rtol):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def split_count(indices, indptr, lower_indptr):
-    """Fill ``lower_indptr`` for the strictly lower triangle; return its number of entries."""
-    n = lower_indptr.shape[0] - 1
+def is_symmetric_at(data, indices, indptr, stride, rtol):
+    """`is_symmetric`, but only of the rows 0, stride, 2 stride, ... and their mirror entries."""
+    for i in range(0, indptr.shape[0] - 1, stride):
+        for k in range(np.int64(indptr[i]), np.int64(indptr[i + 1])):
+            j = np.int64(indices[np.uint64(k)])
+            value = np.float64(data[np.uint64(k)])
+            mirror = _entry(data, indices, indptr, j, i)
+            if not _close(data, indices, indptr, i, j, value, mirror, rtol):
+                return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def diagonal_range(data, indices, indptr):
+    """The least diagonal entry and the least absolute value of one; an absent one counts as 0."""
+    least = np.inf
+    smallest = np.inf
+    k = np.uint64(indptr[0])
+    for i in range(indptr.shape[0] - 1):
+        end = np.uint64(indptr[np.uint64(i) + ONE])
+        value = 0.0
+        while k < end:
+            if indices[k] == i:
+                value = np.float64(data[k])
+            k += ONE
+        least = min(least, value)
+        smallest = min(smallest, abs(value))
+    return least, smallest
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def split(data, indices, indptr):
+    """Strictly lower triangle (data, indices, indptr) and diagonal (zero where none is stored).
+
+    For a symmetric matrix these hold everything in half of the memory, and memory is what a
+    product costs: the kernels on this half storage are the fast ones.
+    """
+    n = indptr.shape[0] - 1
+    rows = np.empty(n + 1, indptr.dtype)
+    diagonal = np.zeros(n, data.dtype)
     count = 0
-    lower_indptr[0] = 0
+    rows[0] = 0
     k = np.uint64(indptr[0])
     for i in range(n):
         end = np.uint64(indptr[np.uint64(i) + ONE])
         while k < end and indices[k] < i:
             count += 1
             k += ONE
+        if k < end and indices[k] == i:
+            diagonal[i] = data[k]
         k = end
-        lower_indptr[np.uint64(i) + ONE] = count
-    return count
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def split_fill(data, indices, indptr, lower_indptr, lower_data, lower_indices, diagonal):
-    """Copy the strictly lower triangle and the diagonal (zero where none is stored).
-
-    For a symmetric matrix the two hold everything in half of the memory, and memory is what a
-    product costs: the kernels on this half storage are the fast ones.
-    """
-    n = diagonal.shape[0]
+        rows[np.uint64(i) + ONE] = count
+    lower = np.empty(count, data.dtype)
+    columns = np.empty(count, indices.dtype)
     m = np.uint64(0)
     for i in range(n):
         iu = np.uint64(i)
         k = np.uint64(indptr[iu])
-        last = np.uint64(lower_indptr[iu + ONE])
+        last = np.uint64(rows[iu + ONE])
         while m < last:
-            lower_data[m] = data[k]
-            lower_indices[m] = indices[k]
+            lower[m] = data[k]
+            columns[m] = indices[k]
             k += ONE
             m += ONE
-        if k < np.uint64(indptr[iu + ONE]) and indices[k] == i:
-            diagonal[iu] = data[k]
-        else:
-            diagonal[iu] = data.dtype.type(0)
+    return lower, columns, rows, diagonal
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def split_dense(matrix):
+    """`split` of a dense matrix; every entry below the diagonal is stored."""
+    n = matrix.shape[0]
+    rows = np.empty(n + 1, np.int32)
+    diagonal = np.empty(n, matrix.dtype)
+    lower = np.empty(n * (n - 1) // 2, matrix.dtype)
+    columns = np.empty(n * (n - 1) // 2, np.int32)
+    count = 0
+    for i in range(n):
+        rows[i] = count
+        for j in range(i):
+            lower[count] = matrix[i, j]
+            columns[count] = j
+            count += 1
+        diagonal[i] = matrix[i, i]
+    rows[n] = count
+    return lower, columns, rows, diagonal
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def inspect_dense(matrix):
+    """The largest |a_ij - a_ji| and |a_ij|, and the least and least absolute diagonal entry."""
+    gap = 0.0
+    largest = 0.0
+    least = np.inf
+    smallest = np.inf
+    for i in range(matrix.shape[0]):
+        for j in range(i):
+            left = np.float64(matrix[i, j])
+            right = np.float64(matrix[j, i])
+            gap = max(gap, abs(left - right))
+            largest = max(largest, abs(left), abs(right))
+        value = np.float64(matrix[i, i])
+        largest = max(largest, abs(value))
+        least = min(least, value)
+        smallest = min(smallest, abs(value))
+    return gap, largest, least, smallest
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=CONTRACT)

@@ -51,15 +51,15 @@ class PreconditionedMethod(Method):
                 needed=f"a symmetric positive definite one for {self.name}",
                 advice="Use GMRES, BiCGStab or GCRO-DR with it.",
             )  # fmt: skip
-        for need in M.needs:
-            missing = problem.lacks(need)
-            if missing is not None:
-                refuse(
-                    ValueError, "preconditioner",
-                    given=f"{type(M).__name__} for a problem where {missing}",
-                    needed=f"a problem that is or has: {need.replace('_', ' ')}",
-                    advice="Use another preconditioner.",
-                )  # fmt: skip
+        unmet = problem.missing(tuple(need for need in M.needs if need not in self.needs))
+        if unmet is not None:
+            need, why = unmet
+            refuse(
+                ValueError, "preconditioner",
+                given=f"{type(M).__name__} for a problem where {why}",
+                needed=f"a problem that is or has: {need.replace('_', ' ')}",
+                advice="Use another preconditioner.",
+            )  # fmt: skip
 
     def limit(self, problem: Any) -> int:
         return max(1000, 10 * problem.n)

@@ -220,7 +220,7 @@ class LearnedRelaxation(Method):
             learned, learner.grid[choice.arm], choice.arm, float(choice.probabilities[choice.arm]),
             cost, learner, solver_of(self.method),
         )  # fmt: skip
-        own = self._with(choice).remember(problem, state.inner)
+        own = self.method.remember(problem, state.inner)
         return {**own, ENTRY: Entry(entry, depends=())}
 
     def __str__(self) -> str:

@@ -111,8 +111,10 @@ class MINRES(PreconditionedMethod):
         scale = xp.where(beta_next == 0, 1.0, beta_next).astype(state.x.dtype)
         r = sine * sine * state.r - (phibar * cosine / scale) * y
         r = xp.where(bad, state.r, r)
-        # A Lanczos vector of rounding errors alone: the Krylov space holds no better point.
-        spent = beta_next <= 10 * xp.finfo(state.x.dtype).eps * (abs(alpha) + beta)
+        # A Lanczos vector of rounding errors alone: the Krylov space holds no better point. The
+        # first beta is a length of b; only the later ones are entries of the projected matrix.
+        size = abs(alpha) + xp.where(state.sine == 0, 0.0, beta)
+        spent = beta_next <= 10 * xp.finfo(state.x.dtype).eps * size
         status = xp.where(bad, Reason.breakdown.code, xp.where(spent, Reason.stalled.code, 0))
         return MINRESState(
             x, r, state.lanczos, y, z, state.w, w, beta, beta_next, dbar, epsilon, phibar,

@@ -281,7 +281,8 @@ def sorted_rows(operator: SparseMatrix | DenseMatrix) -> Any:
 
 
 @functools.lru_cache(maxsize=1)
-def _kernels() -> Any:
+def kernels() -> Any:
+    """The compiled kernels of sparse rows, loaded at first use."""
     from resolvent.linear import kernels
 
     return kernels
@@ -289,10 +290,9 @@ def _kernels() -> Any:
 
 def _offsets(matrix: Any) -> np.ndarray | None:
     """The offsets of a CSR matrix that has few, well-filled diagonals, else None."""
-    kernels = _kernels()
     offsets = np.zeros(FEW_DIAGONALS, np.int64)
     counts = np.zeros(FEW_DIAGONALS, np.int64)
-    found = kernels.count_diagonals(matrix.indices, matrix.indptr, FEW_DIAGONALS, offsets, counts)
+    found = kernels().count_diagonals(matrix.indices, matrix.indptr, FEW_DIAGONALS, offsets, counts)
     if not 0 < found <= FEW_DIAGONALS or matrix.nnz < WELL_FILLED * found * matrix.shape[0]:
         return None
     return offsets[:found]
@@ -331,5 +331,5 @@ def to_diagonals(matrix: Any, offsets: Any) -> Diagonals:
     """A CSR matrix as the diagonals at these offsets, which hold all its entries."""
     offsets = np.asarray(offsets, np.int64)
     values = np.zeros((len(offsets), matrix.shape[0]), matrix.dtype)
-    _kernels().csr_to_diagonals(matrix.data, matrix.indices, matrix.indptr, offsets, values)
+    kernels().csr_to_diagonals(matrix.data, matrix.indices, matrix.indptr, offsets, values)
     return Diagonals(jnp.asarray(values), tuple(int(offset) for offset in offsets))

@@ -18,7 +18,7 @@ from resolvent._core.checks import (
     real_array,
     refuse,
 )
-from resolvent._core.norm import norm
+from resolvent._core.norm import is_safe, norm
 from resolvent._core.problem import Engine, Problem
 from resolvent._core.solution import Certificate
 from resolvent._core.value import static
@@ -30,8 +30,11 @@ from resolvent.linear.operators import (
     SparseMatrix,
     as_operator,
     has_few_diagonals,
+    kernels,
     traced_form,
 )
+from resolvent.linear.scaling import units_of
+from resolvent.linear.structure import is_well_formed, lacks
 
 _STORAGES = ("auto", "rows", "diagonals", "dense")
 
@@ -49,7 +52,9 @@ class LinearSystem(Problem):
             `(x, args) -> A x` of JAX arrays.
         b: right-hand side, shape (n,), or several as columns, shape (n, k).
         args: arrays that a function `A` takes; changing them recompiles nothing.
-        symmetric: what is known about symmetry; None finds out where the entries are known.
+        symmetric: what is known about symmetry; None finds out where the entries are known. What
+            is declared is still checked, on a sample of the rows where the matrix is
+            large and sparse.
         positive_definite: what is known about definiteness.
         smallest: a lower bound of the smallest singular value (eigenvalue, where symmetric).
         context: a number that tells systems of a sequence apart (a shift, a time step), for
@@ -150,7 +155,8 @@ class LinearSystem(Problem):
 
     def start(self, key: Any) -> Any:
         """Zero."""
-        return np.zeros_like(self.b) if isinstance(self.b, np.ndarray) else jnp.zeros_like(self.b)
+        b = self.b
+        return np.zeros(b.shape, b.dtype) if isinstance(b, np.ndarray) else jnp.zeros_like(b)
 
     def admit(self, x0: Any, name: str = "x0") -> Any:
         """The user's point; a first guess becomes zero where b is, for there that is the answer."""
@@ -177,22 +183,34 @@ class LinearSystem(Problem):
 
         For several right-hand sides the value is the largest relative residual of a column.
         """
-        # Zero, where most solves begin, needs no product.
-        cold = isinstance(x, np.ndarray) and not x.any()
-        residual = self.b if cold else self.residual(x)
         if self.b.ndim == 1:
-            value, scale = norm(residual), norm(self.b)
+            value, scale = self._norms(x)
             details = {} if self.smallest is None else {"error bound": value / self.smallest}
             return Certificate(
                 value, scale, details=details, kind="residual", name="relative residual",
                 statement="||b - A x||_2 <= max(rtol ||b||_2, atol)",
             )  # fmt: skip
-        ratios = relative_columns(residual, self.b)
+        ratios = relative_columns(self.residual(x), self.b)
         return Certificate(
             ratios.max(), 1.0, details={"columns": ratios}, kind="residual",
             name="relative residual",
             statement="max_j ||b_j - A x_j||_2 / ||b_j||_2 <= max(rtol, atol)",
         )  # fmt: skip
+
+    def _norms(self, x: Any) -> tuple[Any, Any]:
+        """||b - A x|| and ||b||."""
+        b, operator = self.b, self.operator
+        if type(operator) is SparseMatrix and isinstance(x, np.ndarray):
+            matrix, dtype = operator.matrix, b.dtype
+            square, scale, largest = kernels().csr_residual_squares(
+                matrix.data, matrix.indices, matrix.indptr, x, b
+            )
+            # A sum of zero may be the squares of tiny numbers, or of none.
+            if is_safe(scale, dtype) and (is_safe(square, dtype) or largest == square == 0.0):
+                return square**0.5, scale**0.5
+        if isinstance(b, np.ndarray) and 0 < (scale := norm(b)) < _SUBNORMAL[b.dtype.char]:
+            return _tiny_norm(self, x), scale
+        return norm(self.residual(x)), norm(b)
 
     def engine(self, engines: tuple[Engine, ...]) -> Engine:
         """The engine that the data live in, unless structure or the method say otherwise."""
@@ -272,84 +290,23 @@ class LinearSystem(Problem):
             return x if isinstance(x, np.ndarray) else np.array(x)
         return x if isinstance(x, jax.Array) else jnp.asarray(x)
 
+    def units(self, method: Any) -> Any:
+        """Powers of two for data far from 1, whose squares over- or underflow."""
+        return units_of(self, method)
+
     def form(self) -> str:
         """How the matrix is stored."""
         return self.operator.form
 
     def lacks(self, need: str) -> str | None:
         """What is missing for a method that needs `need`."""
-        operator = self.operator
-        if need == "entries":
-            return (
-                None
-                if isinstance(operator, SparseMatrix | DenseMatrix)
-                else ("the entries of A are not known")
-            )
-        if need == "symmetric":
-            return self._not_symmetric()
-        if need == "diagonal" and isinstance(operator, MatrixFree):
-            return "the diagonal of A is not known"
-        if need in ("diagonal", "positive_definite"):
-            return self._bad_diagonal(need, known_diagonal(operator))
-        return None
+        return lacks(self.operator, need, self.symmetric, self.positive_definite)
 
     def missing(self, needs: tuple[str, ...]) -> tuple[str, str] | None:
-        """As `lacks` for each need, but the diagonal is read once."""
-        diagonal = None
-        read = False
-        for need in needs:
-            if need in ("diagonal", "positive_definite") and not isinstance(
-                self.operator, MatrixFree
-            ):
-                if not read:
-                    diagonal, read = known_diagonal(self.operator), True
-                why = self._bad_diagonal(need, diagonal)
-            else:
-                why = self.lacks(need)
-            if why is not None:
-                return need, why
-        return None
-
-    def _bad_diagonal(self, need: str, diagonal: Any) -> str | None:
-        if need == "positive_definite" and self.positive_definite is False:
-            return "A is declared not positive definite"
-        if diagonal is None:
+        """As `lacks` for each need; one look at the entries suffices where nothing is missing."""
+        if is_well_formed(self.operator, needs, self.symmetric, self.positive_definite):
             return None
-        if need == "diagonal":
-            if diagonal.all():
-                return None
-            where = int(np.flatnonzero(diagonal == 0)[0])
-            return f"A has a zero on its diagonal, the first in row {where}"
-        if diagonal.min() > 0:
-            return None
-        where = int(np.argmin(diagonal))
-        return f"A is not positive definite: A[{where}, {where}] = {diagonal[where]:g}"
-
-    def _not_symmetric(self) -> str | None:
-        if self.symmetric is False:
-            return "A is declared not symmetric"
-        operator = self.operator
-        if is_traced(operator):
-            return None
-        said = " although declared so" if self.symmetric else ""
-        if isinstance(operator, DenseMatrix):
-            large = operator.n > _LOOKED_AT and isinstance(operator.matrix, jax.Array)
-            # Where a large matrix lies on a device, the check stays there.
-            if large and float(_asymmetry(operator.matrix)) <= 100 * np.finfo(operator.dtype).eps:
-                return None
-            matrix = np.asarray(operator.matrix)
-            gap = np.abs(matrix - matrix.T)
-            size = np.abs(matrix).max()
-            if gap.max() <= 100 * np.finfo(matrix.dtype).eps * size:
-                return None
-            i, j = np.unravel_index(int(gap.argmax()), gap.shape)
-            return (
-                f"A is not symmetric{said}: A[{i}, {j}] = {matrix[i, j]:g}, "
-                f"A[{j}, {i}] = {matrix[j, i]:g}"
-            )
-        if isinstance(operator, SparseMatrix) and not symmetric_rows(operator.matrix):
-            return f"A is not symmetric{said}"
-        return None
+        return super().missing(needs)
 
     def default_method(self) -> Any:
         """CG for positive definite, MINRES for symmetric indefinite, GMRES for general systems."""
@@ -400,6 +357,19 @@ class LinearSystem(Problem):
         return f"linear system, {n} unknowns, {operator.form}{several}"
 
 
+# Below, products with x are rounded to whole multiples of the least number there is.
+_SUBNORMAL = {c: float(np.finfo(c).tiny) / float(np.finfo(c).eps) for c in "fd"}
+
+
+def _tiny_norm(problem: LinearSystem, x: Any) -> float:
+    """||b - A x||, formed in normal numbers and rounded up, where b is next to nothing."""
+    power = 2.0 ** (100 if problem.b.dtype.char == "f" else 900)
+    larger = problem.but(b=problem.b * problem.b.dtype.type(power))
+    value = norm(larger.residual(x * x.dtype.type(power)))
+    least = float(np.finfo(problem.b.dtype).smallest_subnormal)
+    return max(value / power, least) if value > 0 else value
+
+
 def relative_columns(residual: Any, b: Any) -> Any:
     """||r_j|| / ||b_j|| for each column, with 0 / 0 = 0."""
     if isinstance(residual, np.ndarray):
@@ -432,35 +402,6 @@ def _check_claims(A: Any, args: Any, symmetric: Any, positive_definite: Any, sma
         )  # fmt: skip
     if smallest is not None:
         nonnegative("smallest", smallest)
-
-
-_LOOKED_AT = 256  # unknowns up to which a JAX matrix is checked on the host
-
-
-@jax.jit
-def _asymmetry(matrix: Any) -> Any:
-    return jnp.abs(matrix - matrix.T).max() / jnp.abs(matrix).max()
-
-
-def known_diagonal(operator: Operator) -> Any:
-    """The diagonal as a NumPy array where its entries are concrete, else None."""
-    if isinstance(operator, SparseMatrix):
-        return operator.diagonal()
-    if isinstance(operator, DenseMatrix) and not is_traced(operator.matrix):
-        # Inside a transformation even a concrete JAX array's diagonal would be traced.
-        return np.asarray(operator.matrix).diagonal()
-    if isinstance(operator, Diagonals) and not is_traced(operator.values):
-        values = np.asarray(operator.values)
-        return values[operator.offsets.index(0)] if 0 in operator.offsets else values[0] * 0
-    return None
-
-
-def symmetric_rows(matrix: Any) -> bool:
-    """Whether a CSR matrix equals its transpose up to rounding."""
-    from resolvent.linear.kernels import is_symmetric
-
-    eps = np.finfo(matrix.dtype).eps
-    return bool(is_symmetric(matrix.data, matrix.indices, matrix.indptr, 100 * eps))
 
 
 def _as_dtype(operator: Operator, dtype: Any) -> Operator:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from resolvent._core.checks import count, finite, real_array, refuse
+
 
 def sort_greedy(
     parameters: ArrayLike, offsets: ArrayLike | None = None, start: int = 0
@@ -30,6 +32,7 @@ def sort_greedy(
 
     Raises:
         ValueError: no systems, `start` out of range, shapes that differ, non-finite values.
+        TypeError: for complex numbers, objects, or a `start` that is no integer.
 
     Cost:
         N^2 / 2 distances of the parameter size; memory N. The chain is at most O(log N) times the
@@ -46,8 +49,11 @@ def sort_greedy(
         Generation for Neural Operators via Krylov Subspace Recycling, arXiv 2401.09516.
     """
     points, shifts = _as_points(parameters, offsets)
-    if not 0 <= start < len(points):
-        raise ValueError(f"start must be in 0..{len(points) - 1}, not {start}.")
+    if count("start", start) >= len(points):
+        refuse(
+            ValueError, "start", given=f"{start} for {len(points)} systems",
+            needed=f"an integer from 0 to {len(points) - 1}", advice="Leave it out to begin at 0.",
+        )  # fmt: skip
     return _chain(points, shifts, np.arange(len(points)), start)
 
 
@@ -110,6 +116,7 @@ def sort_grouped(
 
     Raises:
         ValueError: as `sort_greedy`, or a size below 1.
+        TypeError: as `sort_greedy`.
 
     Cost:
         N transforms, one SVD of N x (2 block^2), and N group_size / 2 distances. With one group it
@@ -126,8 +133,9 @@ def sort_grouped(
     Reference:
         H. Wang et al. (2024), arXiv 2401.09516. J. Skilling (2004), Programming the Hilbert curve.
     """
-    if min(group_size, components, block) < 1:
-        raise ValueError("group_size, components and block must be at least 1.")
+    count("group_size", group_size, least=1)
+    count("components", components, least=1)
+    count("block", block, least=1)
     points, shifts = _as_points(parameters, offsets)
     if len(points) <= group_size:
         return _chain(points, shifts, np.arange(len(points)), 0)
@@ -210,8 +218,8 @@ def _low_frequencies(fields: np.ndarray, block: int) -> np.ndarray:
 def _principal_coordinates(features: np.ndarray, components: int) -> np.ndarray:
     centered = features - features.mean(axis=0)
     left, singular, _ = np.linalg.svd(centered, full_matrices=False)
-    count = min(components, len(singular))
-    return left[:, :count] * singular[:count]
+    kept = min(components, len(singular))
+    return left[:, :kept] * singular[:kept]
 
 
 def split_pieces(order: Sequence[int] | np.ndarray, workers: int) -> list[np.ndarray]:
@@ -226,6 +234,7 @@ def split_pieces(order: Sequence[int] | np.ndarray, workers: int) -> list[np.nda
 
     Raises:
         ValueError: workers below 1.
+        TypeError: for a number of workers that is no integer.
 
     Example:
         ```python
@@ -233,24 +242,29 @@ def split_pieces(order: Sequence[int] | np.ndarray, workers: int) -> list[np.nda
         assert [len(piece) for piece in rs.linear.split_pieces(range(5), 2)] == [3, 2]
         ```
     """
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, not {workers}.")
+    count("workers", workers, least=1)
     indices = np.asarray(order, dtype=np.intp)
     return np.array_split(indices, min(workers, len(indices))) if len(indices) else []
 
 
 def _as_points(parameters, offsets) -> tuple[np.ndarray, np.ndarray | None]:
-    points = np.asarray(parameters, dtype=float)
-    if points.ndim == 0 or len(points) == 0:
-        raise ValueError("parameters must hold one array for each of at least one system.")
+    points = np.asarray(real_array("parameters", parameters), dtype=float)
+    if points.ndim == 0 or points.size == 0:
+        refuse(
+            ValueError, "parameters", given=f"an array of shape {points.shape}",
+            needed="one array of numbers for each of at least one system",
+            advice="Stack the parameters along the first axis.",
+        )  # fmt: skip
+    finite("parameters", points)
     points = points.reshape(len(points), -1)
-    if not np.all(np.isfinite(points)):
-        raise ValueError("parameters must be finite.")
     if offsets is None:
         return points, None
-    shifts = np.asarray(offsets, dtype=float)
+    shifts = np.asarray(real_array("offsets", offsets), dtype=float)
     if shifts.shape != (len(points),):
-        raise ValueError(f"offsets must have shape ({len(points)},), not {shifts.shape}.")
-    if not np.all(np.isfinite(shifts)):
-        raise ValueError("offsets must be finite.")
+        refuse(
+            ValueError, "offsets", given=f"shape {shifts.shape}",
+            needed=f"shape ({len(points)},), one number a system",
+            advice="Leave them out where there are none.",
+        )  # fmt: skip
+    finite("offsets", shifts)
     return points, shifts

@@ -15,14 +15,17 @@ class Claim:
     Attributes:
         number: its number in the paper's list of claims, from 1.
         text: what is claimed, in one sentence.
-        published: the numbers that the authors (or an earlier measurement) printed.
+        published: the numbers to compare with.
         confirm: the rule by which a measurement confirms it, fixed before measuring.
+        source: where these numbers come from: `published` by the authors, or `measured before` in a
+            run of this project's own, where the authors print plots.
     """
 
     number: int
     text: str
     published: str
     confirm: str
+    source: Literal["published", "measured before"] = "published"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +96,7 @@ def judge(
     figure: Any = None,
     numbers: Mapping[str, Any] | None = None,
     remark: str = "",
+    reservation: str = "",
 ) -> Measured:
     """The verdict that follows from the conditions of a claim.
 
@@ -102,13 +106,15 @@ def judge(
         figure: a matplotlib figure; claims may share one.
         numbers: the measured numbers, for machines.
         remark: what a reader should know beside the conditions, for example the reason of a miss.
+        reservation: why the claim is confirmed in part at most, even where all conditions hold.
 
     Returns:
-        `confirmed` when all conditions hold, `confirmed in part` when some do.
+        `confirmed` when all conditions hold and there is no reservation, `confirmed in part` when
+        some do.
     """
     held = [bool(holds) for holds in checks.values()]
     verdict: Verdict = "not confirmed"
-    if held and all(held):
+    if held and all(held) and not reservation:
         verdict = "confirmed"
     elif any(held):
         verdict = "confirmed in part"
@@ -119,8 +125,7 @@ def judge(
         parts.append("not met: " + "; ".join(missed))
     if met:
         parts.append("met: " + "; ".join(met))
-    if remark:
-        parts.append(remark)
+    parts += [text for text in (reservation, remark) if text]
     return Measured(measured, verdict, ". ".join(parts), figure, dict(numbers or {}))
 
 

@@ -39,8 +39,8 @@ def reproduce(
 
     Returns:
         `{"paper": name, "claims": [...]}`, one dict a claim with the keys `claim` (its number),
-        `published`, `measured`, `verdict`, `seconds`, `figure` (a path or None), `text`,
-        `confirm`, `reason` and `numbers`.
+        `published`, `source` (of these numbers), `measured`, `verdict`, `seconds`, `figure` (a
+        path or None), `text`, `confirm`, `reason` and `numbers`.
 
     Raises:
         ValueError: for an unknown paper or claim.
@@ -88,6 +88,7 @@ def _row(claim: Claim, result: Measured, figure: str | None) -> dict[str, Any]:
         "claim": claim.number,
         "text": claim.text,
         "published": claim.published,
+        "source": claim.source,
         "measured": result.measured,
         "verdict": result.verdict,
         "reason": result.reason,

@@ -33,31 +33,32 @@ PAPER = Paper(
             "The polynomial of degree k cuts the k largest eigenvalues: gradient steps on a "
             "quadratic with three eigenvalues apart fall with the degree.",
             "[condition; gradient; fast gradient] for top eigenvalue 3000: degree 0: 3000; 15813; "
-            "401, degree 3: 100; 523; 69. Condition for a top eigenvalue of infinity: 114 "
-            "(an earlier own run; the authors print plots)",
+            "401, degree 3: 100; 523; 69. Condition for a top eigenvalue of infinity: 114",
             "For 3000, steps of degree 3 are at most 1/20 of those of degree 0; the condition "
             "number tends to the sum of the other eigenvalues over the smallest, within 1 %; all "
             "45 numbers of the table within 5 %.",
+            source="measured before",
         ),
         Claim(
             2,
             "The adaptive Krylov method needs no spectrum and beats the fixed polynomial per "
             "product, on quadratic and on logistic problems.",
             "Quadratic, degree 3, top eigenvalue 30, 300, 3000: 4, 5, 6 steps. Logistic: Krylov of "
-            "degree 1, 2, 3: 18175, 4952, 947 steps; fixed of degree 0 to 3: > 20000, 4: 11881 "
-            "(an earlier own run; the authors print plots)",
+            "degree 1, 2, 3: 18175, 4952, 947 steps; fixed of degree 0 to 3: > 20000, 4: 11881",
             "On every quadratic, and at every degree from 1 of the logistic problem, Krylov needs "
             "fewer products than gradient descent with the fixed polynomial of that degree; "
-            "its steps on the quadratics within 5 %, on the logistic problem within 25 % of the "
-            "earlier run, whose labels are not recorded; the fixed polynomials of degree 0 to 3 "
-            "need more than 20000.",
+            "its steps on the quadratics within 5 %. In part at most: the labels of the logistic "
+            "problem, which the earlier run did not record, were chosen by its counts.",
+            source="measured before",
         ),
         Claim(
             3,
             "A degree beyond the number of gaps gives no further large gain.",
-            "Logistic, Krylov: 947 steps at degree 3, 947 at degree 4 (an earlier own run)",
+            "Logistic, Krylov: 947 steps at degree 3, 947 at degree 4",
             "On the logistic problem with three gaps, degree 4 needs within 5 % the steps of "
-            "degree 3, and degree 3 at most half of those of degree 2.",
+            "degree 3, and degree 3 at most half of those of degree 2. In part at most: the labels "
+            "were chosen by the counts of the earlier run.",
+            source="measured before",
         ),
     ),
     snippet="""
@@ -71,19 +72,22 @@ PAPER = Paper(
         krylov = rs.solve(problem, rs.linear.KrylovGradient(degree), throw=False)
         print(degree, plain.steps, krylov.steps)
     """,
-    notes="On a linear system CG is the right peer: it finds the gaps by itself, and needs fewer "
+    notes="The numbers that the measurements stand beside are from an earlier run of this "
+    "project's own, because the authors print plots. On a linear system CG is the right peer: it "
+    "finds the gaps by itself, and needs fewer "
     "products than any method here; it is measured beside them. The paper's methods are for "
     "functions that are not quadratic, and enter here through quadratic ones; the logistic "
     "experiment is private to this page until the family of smooth minimization exists. Its "
     "labels are the signs of a random linear rule: the earlier run did not record its own, and of "
-    "the usual choices this is the one whose step counts come near. With labels at random the "
-    "optimum is nearer to zero and all counts are smaller (Krylov of degree 2 and 3: about 370 "
-    "and 25 steps).",
+    "the usual choices this is the one whose step counts come near. Chosen by the outcome, they "
+    "make its counts no evidence of their own, and claims 2 and 3 count as confirmed in part at "
+    "most. With labels at random the optimum is nearer to zero and all counts are smaller (Krylov "
+    "of degree 2 and 3: about 370 and 25 steps).",
 )
 
 DEGREES = (0, 1, 2, 3, 4)
 TOPS = (30, 300, 3000)
-PUBLISHED = {  # (condition, gradient, fast gradient, Krylov) by top eigenvalue and degree
+BEFORE = {  # (condition, gradient, fast gradient, Krylov) by top eigenvalue and degree
     30: (
         (30, 204, 45, 83), (25, 168, 40, 17), (21, 141, 37, 8), (18, 121, 34, 4), (16, 106, 31, 3),
     ),
@@ -96,7 +100,11 @@ PUBLISHED = {  # (condition, gradient, fast gradient, Krylov) by top eigenvalue 
         (54, 280, 49, 3),
     ),
 }  # fmt: skip
-PUBLISHED_LOGISTIC = {1: 18175, 2: 4952, 3: 947}
+BEFORE_LOGISTIC = {1: 18175, 2: 4952, 3: 947}
+CHOSEN = (
+    "Confirmed in part at most, because the labels of the logistic problem were chosen so that its "
+    "counts come near those measured before"
+)
 RIDGE = 1e-3
 STEEPEST = 0.25 + RIDGE  # the largest curvature of the regularized logistic loss, in units of B
 
@@ -307,9 +315,9 @@ def _steps(count: int, limit: int) -> str:
     return f"> {limit}" if count > limit else str(count)
 
 
-def _near(measured: float, published: float, share: float) -> bool:
-    # The published numbers are rounded to integers.
-    return abs(measured - published) <= max(share * published, 0.5)
+def _near(measured: float, before: float, share: float) -> bool:
+    # The numbers measured before are rounded to integers.
+    return abs(measured - before) <= max(share * before, 0.5)
 
 
 def _quadratic_figure(found: dict[str, Any]) -> Any:
@@ -344,7 +352,7 @@ def claim_1(settings: Settings) -> Measured:
     expected = float(_spectrum(1.0, n)[3:].sum())
     share = last[3].gradient / last[0].gradient
     close = sum(
-        _near(row[column], PUBLISHED[top][degree][column], 0.05)
+        _near(row[column], BEFORE[top][degree][column], 0.05)
         for top in TOPS for degree, row in enumerate(table[top]) for column in range(3)
     )  # fmt: skip
     checks = {
@@ -396,7 +404,7 @@ def claim_2(settings: Settings) -> Measured:
     rows = [row for top in TOPS for row in table[top]]
     krylov, fixed = race["krylov"], race["fixed"]
     same = sum(
-        _near(row.krylov, PUBLISHED[top][degree][3], 0.05)
+        _near(row.krylov, BEFORE[top][degree][3], 0.05)
         for top in TOPS for degree, row in enumerate(table[top])
     )  # fmt: skip
     # A step of either costs degree + 1 products (or gradients), so that steps compare.
@@ -408,13 +416,8 @@ def claim_2(settings: Settings) -> Measured:
         "fewer products on the logistic problem at every degree from 1": all(
             krylov[degree] <= limit and krylov[degree] < fixed[degree] for degree in DEGREES[1:]
         ),
-        "the steps on the logistic problem within 25 %": all(
-            _near(krylov[degree], steps, 0.25) for degree, steps in PUBLISHED_LOGISTIC.items()
-        ),
-        f"fixed polynomials of degree 0 to 3 need more than {limit}": all(
-            fixed[degree] > limit for degree in DEGREES[:4]
-        ),
     }
+    off = max(abs(krylov[degree] / steps - 1) for degree, steps in BEFORE_LOGISTIC.items())
     quadratic = ", ".join(str(table[top][3].krylov) for top in TOPS)
     return judge(
         checks,
@@ -434,6 +437,7 @@ def claim_2(settings: Settings) -> Measured:
                 top: [(d + 1) * row.fast for d, row in enumerate(table[top])] for top in TOPS
             },
         },
+        reservation=f"{CHOSEN} (within {100 * off:.0f} %)",
         remark=_peers(found, race),
     )  # fmt: skip
 
@@ -474,6 +478,7 @@ def claim_3(settings: Settings) -> Measured:
         f"{_steps(krylov[4], limit)} at degree 4",
         figure=settings.once(_logistic_drawing),
         numbers={"krylov": krylov, "quadratic gains": gains},
+        reservation=CHOSEN,
         remark="On the quadratic problem of top eigenvalue 3000 the steps of gradient descent fall "
         f"by {', '.join(f'{one:.1f}' for one in gains)} from degree to degree",
     )
