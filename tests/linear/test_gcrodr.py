@@ -227,3 +227,34 @@ def test_slow_progress_is_not_a_stall():
 def test_bad_parameters_are_refused(bad):
     with pytest.raises(ValueError, match=r"cycle|recycle|patience"):
         GCRODR(**bad)
+
+
+def test_a_rejected_space_counts_the_set_up_once():
+    n, products = 40, [0]
+    A = np.diag(np.linspace(1.0, 30.0, n))
+
+    def product(x):
+        products[0] += 1
+        return A @ x
+
+    operator = scipy.sparse.linalg.LinearOperator((n, n), matvec=product, dtype=float)
+    problem = rs.LinearSystem(operator, np.ones(n), positive_definite=True)
+    # Without bounds the set-up spends products; both tries end stalled at rounding.
+    M = rs.linear.ChebyshevPreconditioner(2)
+    method = rs.linear.GCRODR(cycle=10, recycle=4, preconditioner=M)
+    memory = rs.solve(problem, method).memory
+    products[0], judged = 0, []
+
+    class Judged(rs.LinearSystem):
+        def __init__(self, A, b):
+            super().__init__(A, b, positive_definite=True)
+
+        def residual(self, x):
+            judged.append(1)
+            return super().residual(x)
+
+    problem = Judged(operator, np.ones(n))
+    sol = rs.solve(problem, method, memory=memory, rtol=1e-30, throw=False)
+    assert any("rejected" in note for note in sol.notes)
+    # The certificate's products are not the method's: it measures by the residual alone.
+    assert sol.calls["matvec"] == products[0] - len(judged)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from resolvent.linear import recycling
+from resolvent.linear import harmonic, recycling
 from resolvent.papers.krylov_recycling_data import (
     darcy_family,
     darcy_matrix_official,
@@ -95,6 +95,39 @@ def test_recycled_space_holds_the_harmonic_ritz_vectors():
     ritz = basis[:, :12] @ vectors[:, order]
     span = np.linalg.qr(space.directions.T)[0]
     assert np.linalg.norm(ritz - span @ (span.T @ ritz)) <= 1e-9
+
+
+def test_the_symmetric_eigenproblem_chooses_the_space_of_the_general_one(monkeypatch):
+    matrix = darcy_systems(np.random.default_rng(15), 20, 1)[0].matrix
+    b = np.random.default_rng(16).standard_normal(matrix.shape[0])
+
+    def kept():
+        state = recycling.begin(np.zeros_like(b), b, matrix.dot, cycle=20, recycle=6)
+        state, _ = recycling.advance(state, matrix.dot, None, steps=40, target=0.0)
+        return recycling.remember(state)[0].images
+
+    symmetric = kept()
+    monkeypatch.setattr(harmonic, "_SYMMETRIC", -1.0)
+    general = kept()
+    assert np.abs(general - symmetric).max() > 0.0  # the other branch did run
+    assert len(general) == len(symmetric) == 6
+    assert np.linalg.norm(symmetric - symmetric @ general.T @ general) <= 1e-8
+
+
+@pytest.mark.parametrize(("spread", "renewed"), [(3.0, False), (1e6, True)])
+def test_only_cycles_that_gain_little_renew_the_space(spread, renewed):
+    matrix = scipy.sparse.diags(np.geomspace(1.0, spread, 150)).tocsr()
+    rng = np.random.default_rng(17)
+    _, state, _ = solve(matrix, rng.standard_normal(150), 1e-2, 12, 4)
+    space, _ = recycling.remember(state)
+    b = rng.standard_normal(150)
+    state = recycling.begin(np.zeros(150), b, matrix.dot, cycle=12, recycle=4, space=space)
+    length = 12 - state.recycled
+    state, trace = recycling.advance(state, matrix.dot, None, steps=length + 1, target=0.0)
+    assert (trace[length - 1] > 0.3 * np.linalg.norm(b)) == renewed
+    assert (state.renewals == 1) == renewed
+    state, _ = recycling.advance(state, matrix.dot, None, steps=3 * length, target=0.0)
+    assert state.renewals >= 1  # a good space is not kept for ever
 
 
 @pytest.mark.parametrize("cycle", [5, 17, 196])

@@ -34,6 +34,7 @@ class CycleState(NamedTuple):
     limit: int  # k
     recycled: int  # columns of U and C in use
     renewals: int  # how often U and C were replaced in this solve
+    skipped: int  # full cycles since then whose Ritz vectors were not taken
     position: int  # Arnoldi steps done in the cycle
     is_open: bool  # x and residual do not contain the cycle's steps yet
     is_aligned: bool  # C^T residual = 0 holds
@@ -87,6 +88,7 @@ def allocate(
         limit=recycle,
         recycled=0,
         renewals=0,
+        skipped=0,
         position=0,
         is_open=False,
         is_aligned=True,

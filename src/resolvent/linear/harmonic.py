@@ -7,6 +7,9 @@ small matrices are float64 whatever the precision of the vectors.
 import numpy as np
 import scipy.linalg
 
+# The eigenvectors choose a space and nothing else: asymmetry of this size cannot matter to them.
+_SYMMETRIC = 1e-6
+
 
 def orthonormalize(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Orthonormal rows T @ rows, and T; dependent rows are dropped.
@@ -63,14 +66,15 @@ def smallest(
     """Combinations of [U Z] and of [C V] that give the next U and C.
 
     Solves G^T G z = theta G^T S z for the `count` smallest |theta|, with G = `projected` and
-    S = `overlap`: with G = Q R it is the standard problem (R^-1 Q^T S) z = z / theta, of which
-    the largest eigenvalues are wanted. A conjugate pair is kept as its real and imaginary part;
-    where the last place splits a pair, `count + 1` vectors are kept if `most` allows, else
-    `count - 1`.
+    S = `overlap`: with G = Q R and y = R z it is the standard problem (Q^T S R^-1) y = y / theta,
+    of which the largest eigenvalues are wanted. Without a preconditioner its matrix is symmetric
+    where A is, and no eigenvalue is complex. Else a conjugate pair is kept as its real and
+    imaginary part; where the last place splits a pair, `count + 1` vectors are kept if `most`
+    allows, else `count - 1`.
 
     Returns:
-        (P R^-1)^T and Q^T of [Q, R] = qr(G P), or None where G is singular to working precision
-        or an eigenproblem failed.
+        (R^-1 Y)^T and (Q Y)^T with orthonormal columns Y that span the chosen y, or None where G
+        is singular to working precision or an eigenproblem failed.
     """
     from .kernels_arnoldi import solve_lower, solve_upper
 
@@ -79,14 +83,29 @@ def smallest(
     diagonal = np.abs(np.diag(triangle))
     if not diagonal.min() > 1e-14 * diagonal.max():
         return None
+    transposed = np.ascontiguousarray((orthogonal.T @ overlap).T)
+    solve_lower(np.ascontiguousarray(triangle.T), transposed)
     try:
-        reduced = orthogonal.T @ overlap
-        solve_upper(triangle, reduced)
-        pairs = np.linalg.eig(reduced)
+        selected = _dominant(transposed.T, min(count, columns), min(most, columns))
     except (np.linalg.LinAlgError, ValueError):
         return None
+    if selected is None:
+        return None
+    outer = np.ascontiguousarray((orthogonal @ selected).T)
+    solve_upper(triangle, selected)
+    return np.ascontiguousarray(selected.T), outer
+
+
+def _dominant(reduced: np.ndarray, count: int, most: int) -> np.ndarray | None:
+    """Orthonormal columns that span the eigenvectors of the largest |eigenvalues|."""
+    if np.abs(reduced - reduced.T).max() <= _SYMMETRIC * np.abs(reduced).max():
+        # The default driver hands even this size to the threads of BLAS.
+        values, vectors = scipy.linalg.eigh(reduced, driver="ev")
+        order = np.argsort(-np.abs(values), kind="stable")
+        return np.ascontiguousarray(vectors[:, order[:count]])
+    pairs = np.linalg.eig(reduced)
     values, vectors = np.asarray(pairs[0], complex), np.asarray(pairs[1], complex)
-    chosen = _choose(values, min(count, columns), min(most, columns))
+    chosen = _choose(values, count, most)
     if not chosen:
         return None
     parts: list[np.ndarray] = []
@@ -96,11 +115,7 @@ def smallest(
             parts.append(np.imag(vectors[:, index]))
     selected, spread, _ = scipy.linalg.qr(np.stack(parts, 1), mode="economic", pivoting=True)
     spread = np.abs(np.diag(spread))
-    selected = selected[:, spread > 1e-10 * spread[0]]
-    outer, factor = np.linalg.qr(projected @ selected)
-    inner = np.ascontiguousarray(selected.T)
-    solve_lower(np.ascontiguousarray(factor.T), inner)
-    return inner, np.ascontiguousarray(outer.T)
+    return np.ascontiguousarray(selected[:, spread > 1e-10 * spread[0]])
 
 
 def _choose(values: np.ndarray, count: int, most: int) -> list[int]:

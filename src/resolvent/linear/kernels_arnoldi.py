@@ -209,9 +209,13 @@ def back_substitute(triangle, count, reduced, solution):
             solution[i] -= triangle[j, i] * solution[j]
 
 
-# Below: products of a few long rows. BLAS would start threads for these sizes, which on a machine
-# with other work wait for each other many times longer than the product takes.
-_PANEL = 128
+# Below: products of a few long rows. BLAS would start threads for whole rows, which on a machine
+# with other work wait for each other many times longer than the product takes: it gets panels
+# of them with less than the multiplications from which OpenBLAS starts a second thread.
+_PANEL = 256
+_SERIAL = 250_000
+_WIDEST = 1024
+_FEW = 4  # rows: for fewer a panel's copy costs more than the tiles of BLAS gain
 
 
 # One output a sweep: with more, LLVM gives up telling apart the memory of outputs and inputs.
@@ -247,14 +251,36 @@ def _add_products(weights, rows, start, stop, out):
 
 
 @numba.njit(cache=True)
+def _width(count, inner):
+    """Columns of a panel so that its product stays below the size from which BLAS takes threads."""
+    return max(16, min(_WIDEST, _SERIAL // (max(count, 1) * max(inner, 1))) // 8 * 8)
+
+
+@numba.njit(cache=True)
+def _copy_panel(rows, start, stop, panel):
+    for i in range(rows.shape[0]):
+        for p in range(stop - start):
+            panel[i, p] = rows[i, start + p]
+
+
+@numba.njit(cache=True)
 def combine(weights, rows, out):
     """Write weights @ rows to the first rows of `out`, which may be `rows` itself."""
-    count, length = weights.shape[0], rows.shape[1]
-    piece = np.empty((count, _PANEL), rows.dtype)
-    for start in range(0, length, _PANEL):
-        stop = min(start + _PANEL, length)
-        piece[:] = 0.0
-        _add_products(weights, rows, start, stop, piece)
+    count, inner = weights.shape
+    length = rows.shape[1]
+    few = count < _FEW
+    width = _PANEL if few else _width(count, inner)
+    source = np.zeros((0 if few else inner, width), rows.dtype)
+    piece = np.zeros((count, width), rows.dtype)
+    factors = np.ascontiguousarray(weights)
+    for start in range(0, length, width):
+        stop = min(start + width, length)
+        if few:
+            piece[:] = 0.0
+            _add_products(weights, rows, start, stop, piece)
+        else:
+            _copy_panel(rows, start, stop, source)
+            np.dot(factors, source, piece)
         for i in range(count):
             out[i, start:stop] = piece[i, : stop - start]
 
@@ -262,13 +288,25 @@ def combine(weights, rows, out):
 @numba.njit(cache=True)
 def combine_two(weights, rows, more_weights, more_rows, out):
     """Write weights @ rows + more_weights @ more_rows to `out`, which may share their memory."""
-    count, length = weights.shape[0], rows.shape[1]
-    piece = np.empty((count, _PANEL), rows.dtype)
-    for start in range(0, length, _PANEL):
-        stop = min(start + _PANEL, length)
-        piece[:] = 0.0
-        _add_products(weights, rows, start, stop, piece)
-        _add_products(more_weights, more_rows, start, stop, piece)
+    count, first = weights.shape
+    inner, length = first + more_weights.shape[1], rows.shape[1]
+    few = count < _FEW
+    width = _PANEL if few else _width(count, inner)
+    source = np.zeros((0 if few else inner, width), rows.dtype)
+    piece = np.zeros((count, width), rows.dtype)
+    factors = np.empty((count, inner), weights.dtype)
+    factors[:, :first] = weights
+    factors[:, first:] = more_weights
+    for start in range(0, length, width):
+        stop = min(start + width, length)
+        if few:
+            piece[:] = 0.0
+            _add_products(weights, rows, start, stop, piece)
+            _add_products(more_weights, more_rows, start, stop, piece)
+        else:
+            _copy_panel(rows, start, stop, source[:first])
+            _copy_panel(more_rows, start, stop, source[first:])
+            np.dot(factors, source, piece)
         for i in range(count):
             out[i, start:stop] = piece[i, : stop - start]
 
@@ -276,13 +314,29 @@ def combine_two(weights, rows, more_weights, more_rows, out):
 @numba.njit(cache=True)
 def inner_products(left, right):
     """left @ right.T, both with long rows."""
-    products = np.zeros((right.shape[0], left.shape[0]), left.dtype)
-    length = left.shape[1]
-    for start in range(0, length, 8 * _PANEL):
-        stop = min(start + 8 * _PANEL, length)
-        for i in range(right.shape[0]):
-            _dot_rows(left, left.shape[0], start, stop, right[i, start:stop], products[i])
-    return products.T.copy()
+    count, more, length = left.shape[0], right.shape[0], left.shape[1]
+    if more < _FEW or count < _FEW:
+        products = np.zeros((more, count), left.dtype)
+        for start in range(0, length, 8 * _PANEL):
+            stop = min(start + 8 * _PANEL, length)
+            for i in range(more):
+                _dot_rows(left, count, start, stop, right[i, start:stop], products[i])
+        return products.T.copy()
+    width = min(_width(count, more), length)
+    first = np.zeros((count, width), left.dtype)
+    second = np.zeros((more, width), left.dtype)
+    total = np.zeros((count, more), left.dtype)
+    part = np.empty((count, more), left.dtype)
+    for start in range(0, length, width):
+        stop = min(start + width, length)
+        if stop - start < width:
+            first[:] = 0.0
+            second[:] = 0.0
+        _copy_panel(left, start, stop, first)
+        _copy_panel(right, start, stop, second)
+        np.dot(first, second.T, part)
+        total += part
+    return total
 
 
 @numba.njit(cache=True, fastmath=_FAST)
@@ -296,7 +350,7 @@ def solve_lower(lower, right):
     """Overwrite the small matrix `right` with L^-1 right; no pivot may be zero."""
     for i in range(lower.shape[0]):
         for j in range(i):
-            right[i] -= lower[i, j] * right[j]
+            _subtract(right[j], lower[i, j], right[i])
         right[i] /= lower[i, i]
 
 
@@ -305,5 +359,5 @@ def solve_upper(upper, right):
     """Overwrite the small matrix `right` with R^-1 right; no pivot may be zero."""
     for i in range(upper.shape[0] - 1, -1, -1):
         for j in range(i + 1, upper.shape[0]):
-            right[i] -= upper[i, j] * right[j]
+            _subtract(right[j], upper[i, j], right[i])
         right[i] /= upper[i, i]

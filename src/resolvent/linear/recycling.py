@@ -28,6 +28,11 @@ Apply = Callable[[np.ndarray], np.ndarray]
 
 _WORTH = 0.5  # of a cycle: a shorter last one leaves the space of the solve as it is
 
+# Renewing costs as much as many steps, and a space that lets a cycle lower the residual this far
+# is good enough for the next one; not for ever, because the next system inherits it.
+_GOOD = 0.3
+_SKIPS = 2
+
 
 def begin(
     x: np.ndarray,
@@ -215,8 +220,9 @@ def advance(
         Interrupted: for Ctrl-C in `op` or `precondition`, with the state and trace until then.
 
     Cost: a step is one product, one preconditioner solve and two sweeps over the C and V rows
-    so far (a third where the measured orthogonality asks for it); a restart about 6 m k n
-    multiplications and an eigenproblem of order m.
+    so far (a third where the measured orthogonality asks for it); a restart that renews U and C
+    about 6 m k n multiplications and an eigenproblem of order m. After a cycle that lowered the
+    residual norm to 0.3 or less they are kept as they are, twice in a row at most.
 
     Convergence: the residual norm never rises. GMRES(m) and GCRO-DR(m, k) converge for every m
     where the symmetric part of A M^-1 is definite; otherwise they may stall.
@@ -236,7 +242,11 @@ def advance(
 
 
 def _open(state: CycleState) -> CycleState:
-    state = _renew(state)
+    good = state.recycled > 0 and state.norm <= _GOOD * state.cycle_norm
+    if good and state.position > 0 and state.skipped < _SKIPS and not state.is_broken:
+        state = state._replace(position=0, skipped=state.skipped + 1)
+    else:
+        state = _renew(state)
     if not state.is_aligned:
         state = _align(state)
     np.divide(state.residual, state.norm, out=state.basis[state.recycled])
@@ -411,7 +421,7 @@ def _renew(state: CycleState) -> CycleState:
     if len(state.shadows):
         combine_two(kept, shadows, new, basis[recycled:columns], state.shadows)
     combine(outer, basis, state.basis)
-    return state._replace(recycled=count, renewals=state.renewals + 1, position=0)
+    return state._replace(recycled=count, renewals=state.renewals + 1, skipped=0, position=0)
 
 
 def remember(state: CycleState) -> tuple[RecycledSpace, CycleState]:
