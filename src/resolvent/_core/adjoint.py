@@ -75,8 +75,8 @@ def attach(problem: Any, x: Any, certified: Any, rule: Implicit) -> Any:
         arrays, x, trust = primals
         # Through the rule itself, so that derivatives of any order see how x moves.
         x = solution(arrays, x, trust)
-        _, drift = jax.jvp(lambda a: eqx.combine(a, rest).residual(x), (arrays,), (tangents[0],))
-        _, slope = jax.linearize(lambda y: eqx.combine(arrays, rest).residual(y), x)
+        _, drift = jax.jvp(lambda a: eqx.combine(a, rest).optimality(x), (arrays,), (tangents[0],))
+        _, slope = jax.linearize(lambda y: eqx.combine(arrays, rest).optimality(y), x)
         # Both directions of differentiation pass through a solve that reports its failure as NaN.
         moved = jax.lax.custom_linear_solve(
             slope, drift, lambda mv, c: _solve(rule, mv, c), lambda mv, c: _solve(rule, mv, c)

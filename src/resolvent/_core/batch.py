@@ -134,7 +134,7 @@ def solve_batch(
         x, witness, certificate, reason, done, calls = traced._batched(
             static, tuple(axes), stacked, rtol, atol, max_steps
         )
-        x = problems[0].restore(x)
+        x = problems[0].as_answers(problems[0].restore(x), problems)
         certificate = certificate.as_numbers()
         reason, done, calls = jax.device_get((reason, done, calls))
     return Solution(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from resolvent._core.checks import refuse
@@ -26,6 +27,7 @@ _LOOK = 0.1  # seconds that a chunk should take
 _TINY = 100  # unknowns of a system whose chunks are over before anybody can press a key
 _DRIFT = 10.0  # how far the method's measure may fall below the certificate's value
 _BLOW_UP = 1e30  # growth of the measure that no convergent method shows
+_leaves, _map = jax.tree_util.tree_leaves, jax.tree_util.tree_map
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +105,7 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
     seconds_before = 0.0
     last_saved = began
     try:
-        with HeldInterrupt(np.size(x0) > _TINY) as held:
+        with HeldInterrupt(_size(x0) > _TINY) as held:
             first = _FIRST if limits.seconds is None else _CAREFUL
             limit = _until(steps, first, limits.max_steps, monitored)
             chunk = stepper.first(x0, memory, key, limits.rtol, limits.atol, limit, saved_state)
@@ -231,8 +233,14 @@ def _worst_ratio(certificate: Certificate) -> float:
     return float(ratio.max()) if ratio.size else 0.0
 
 
+def _size(x: Any) -> int:
+    return x.size if isinstance(x, np.ndarray) else sum(np.size(leaf) for leaf in _leaves(x))
+
+
 def _copied(x: Any) -> Any:
-    return x.copy() if isinstance(x, np.ndarray) else x
+    if isinstance(x, np.ndarray):
+        return x.copy()
+    return _map(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, x)
 
 
 def _resume(hooks: Hooks) -> tuple[int, Any, float, list[str]]:

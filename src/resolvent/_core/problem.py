@@ -44,7 +44,7 @@ class Problem(Value):
 
     def admit(self, x0: Any, name: str = "x0") -> Any:
         """A user's point, checked against the problem's own, in its dtype."""
-        pattern = jax.eval_shape(lambda: self.start(None))
+        pattern = self.start(None)
         given, wanted = jax.tree_util.tree_structure(x0), jax.tree_util.tree_structure(pattern)
         if given != wanted:
             refuse(
@@ -78,6 +78,26 @@ class Problem(Value):
         if data and not any(isinstance(leaf, jax.Array) for leaf in data):
             return jax.tree_util.tree_map(np.array, x)
         return x
+
+    def optimality(self, x: Any) -> Any:
+        """What the implicit derivative is taken through: zero at an answer, regular there."""
+        return self.residual(x)
+
+    def as_answer(self, x: Any) -> Any:
+        """What a solution holds as `x` for a point: the point, or a value made of it."""
+        return x
+
+    def as_answers(self, x: Any, problems: Any) -> Any:
+        """The same for the points of a batch, stacked along a leading axis."""
+        return x
+
+    def as_point(self, answer: Any) -> Any:
+        """The point of an answer, which is what methods, memories and files know."""
+        return answer
+
+    def units(self, method: Any) -> Any:
+        """Other `Units` for a solve whose data are far from 1 in scale; None where they are not."""
+        return None
 
     def form(self) -> str:
         """How the data are stored, for summaries."""

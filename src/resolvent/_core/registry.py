@@ -8,7 +8,7 @@ import importlib
 import inspect
 from typing import Any
 
-FAMILIES = ("linear",)
+FAMILIES = ("linear", "transport")
 
 
 def _members(family: str, base: type) -> dict[str, type]:

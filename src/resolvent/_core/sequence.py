@@ -229,7 +229,8 @@ class _Chain:
         )  # fmt: skip
         memory = sol.memory
         if self.warm_start is not None:
-            memory = memory.updated(mark(self.warm_start.remember(memory, sol.x), problem))
+            last = self.warm_start.remember(memory, problem.as_point(sol.x))
+            memory = memory.updated(mark(last, problem))
         # replace() would run through every field's tree; the index and memory are all that change.
         object.__setattr__(sol, "index", index)
         object.__setattr__(sol, "memory", memory)
@@ -255,7 +256,7 @@ class _Chain:
             )  # fmt: skip
         # What was certified then is measured again now: tolerances may be tighter, and a function
         # that stands for a matrix leaves no fingerprint.
-        found = _unpacked(packed)
+        found = _unpacked(packed, problem)
         rtol, atol = self.options.get("rtol", 1e-6), self.options.get("atol", 0.0)
         certificate = certify(problem, found.x, found.witness, rtol=rtol, atol=atol)
         if not certificate.holds and (found.converged or packed["options"] != str(self.options)):
@@ -274,8 +275,9 @@ class _Chain:
         return {
             "options": str(self.options),
             "mark": self._mark(problem),
-            "x": sol.x, "reason_code": sol.reason_code, "steps": sol.steps, "calls": sol.calls,
-            "seconds": sol.seconds, "method": sol.method, "problem": sol.problem,
+            "x": problem.as_point(sol.x), "reason_code": sol.reason_code, "steps": sol.steps,
+            "calls": sol.calls, "seconds": sol.seconds, "method": sol.method,
+            "problem": sol.problem,
             "engine": sol.engine, "notes": list(sol.notes), "index": sol.index,
             "certificate": {
                 "value": certificate.value, "scale": certificate.scale,
@@ -286,9 +288,10 @@ class _Chain:
         }  # fmt: skip
 
 
-def _unpacked(packed: dict[str, Any]) -> Solution:
+def _unpacked(packed: dict[str, Any], problem: Any) -> Solution:
     fields = {name: value for name, value in packed.items() if name not in ("mark", "options")}
     fields["certificate"] = Certificate(**fields["certificate"])
+    fields["x"] = problem.as_answer(fields["x"])
     fields["notes"] = (*fields["notes"], "read from the checkpoint")
     return Solution(**fields)
 

@@ -11,6 +11,7 @@ import numpy as np
 from jax.core import Tracer
 
 from resolvent._core.history import History
+from resolvent._core.value import Value
 
 
 class Reason(enum.StrEnum):
@@ -185,6 +186,18 @@ class Solution:
     engine: str = dataclasses.field(default="", metadata={"static": True})
     notes: tuple[str, ...] = dataclasses.field(default=(), metadata={"static": True})
     index: int | None = dataclasses.field(default=None, metadata={"static": True})
+
+    def __getattr__(self, name: str) -> Any:
+        """What the point itself offers, where it is more than arrays: `solution.plan` and such."""
+        # Copying and unpickling ask for names before there are any fields.
+        x = self.__dict__.get("x")
+        if name.startswith("_") or not isinstance(x, Value):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(x, name)
+
+    def __dir__(self) -> list[str]:
+        offered = dir(self.x) if isinstance(self.x, Value) else ()
+        return sorted({*super().__dir__(), *(name for name in offered if name[0] != "_")})
 
     @property
     def converged(self) -> Any:

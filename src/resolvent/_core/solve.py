@@ -22,6 +22,7 @@ from resolvent._core.progress import Progress, wanted
 from resolvent._core.randomness import jax_key, words_of
 from resolvent._core.registry import methods_for
 from resolvent._core.solution import Certificate, NotConverged, Reason, Solution
+from resolvent._core.units import solve_in
 from resolvent._core.value import Value
 
 _FAILED = (Reason.breakdown, Reason.stalled, Reason.diverged)
@@ -86,7 +87,8 @@ def solve(
         ```
     """
     began = time.perf_counter()
-    setting = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+    if callback is not None and callable(callback):
+        callback = _outside(callback)
     check_problem(problem)
     if method is None:
         method = problem.default_method()
@@ -102,11 +104,16 @@ def solve(
     check_options(key, memory, adjoint, callback)
     engine = problem.engine(method.runs_on())
     with scope(engine == "traced" and needs_double(problem)), np.errstate(all="ignore"):
-        return _solve_eager(
-            problem, method, engine, x0=x0, rtol=rtol, atol=atol, max_steps=max_steps,
-            seconds=seconds, key=key, memory=memory, callback=callback, progress=progress,
-            checkpoint=checkpoint, throw=throw, began=began, setting=setting,
-        )  # fmt: skip
+        units = problem.units(method)
+        options: dict[str, Any] = {
+            "method": method, "engine": engine, "x0": x0, "rtol": rtol, "atol": atol,
+            "max_steps": max_steps, "seconds": seconds, "key": key, "memory": memory,
+            "callback": callback, "progress": progress, "checkpoint": checkpoint, "throw": throw,
+            "began": began,
+        }  # fmt: skip
+        if units is None:
+            return _solve_eager(problem, **options)
+        return solve_in(units, _solve_eager, problem, **options)
 
 
 def _refuse_outside(seconds: Any, callback: Any, checkpoint: Any, progress: Any) -> None:
@@ -231,7 +238,6 @@ def _solve_eager(
     checkpoint: Any,
     throw: bool,
     began: float,
-    setting: bool,
 ) -> Solution:
     most = method.limit(problem) if max_steps is None else count("max_steps", max_steps)
     prepared = problem.prepare(engine)
@@ -244,7 +250,7 @@ def _solve_eager(
     if memory is not None and len(memory):
         kept, notes = memory.fresh(problem)
     bar = Progress(method.name) if wanted(progress) else None
-    hooks = Hooks(None if callback is None else _outside(callback, setting), bar)
+    hooks = Hooks(callback, bar)
     if checkpoint is not None:
         hooks.checkpoint = Checkpoint(checkpoint)
         hooks.mark = [
@@ -252,7 +258,7 @@ def _solve_eager(
             problem.fingerprint("data"),
         ]  # fmt: skip
     limits = Limits(rtol, atol, most, seconds)
-    known = kept.only(method.reads)
+    known = kept.only(method.reads) if len(kept) else kept
     kind = TRACED if engine == "traced" else HOST
     stepper = kind(prepared, bound)
     try:
@@ -272,13 +278,14 @@ def _solve_eager(
             kept = kept.without(*method.reads)
             if hooks.checkpoint is not None:
                 hooks.checkpoint.remove()
-            stepper = kind(prepared, bound)
+            # Bound again, so that it finds the set-up done: the first try has counted its cost.
+            stepper = kind(prepared, bound.bind(prepared) if calls else bound)
             outcome = drive(stepper, start, _NOTHING, key, limits, hooks)
             calls = _sum(calls, stepper.calls())
     finally:
         if bar is not None:
             bar.close()
-    x = problem.restore(outcome.x)
+    x = problem.as_answer(problem.restore(outcome.x))
     certificate, reason = _judged(problem, prepared, x, outcome, rtol, atol)
     # A solve that was cut off shows what the clock did, not what the method can do.
     remembered = {} if reason in (Reason.time, Reason.interrupted) else stepper.remember()
@@ -307,8 +314,9 @@ def _solve_eager(
     return solution
 
 
-def _outside(callback: Any, setting: bool) -> Any:
+def _outside(callback: Any) -> Any:
     """The user's function runs under the user's precision setting, not under the solve's."""
+    setting = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
 
     def call(report: Report) -> Any:
         with jax.enable_x64(setting):
@@ -400,6 +408,7 @@ def _solve_pure(
     )
     if isinstance(adjoint, Implicit):
         x = attach(problem, x, certificate.holds, adjoint)
+    x = problem.as_answer(x)
     remembered = method.remember(problem, state)
     return Solution(
         x=x, certificate=certificate, reason_code=reason, steps=done, calls=calls,

@@ -124,6 +124,66 @@ class Diagonals:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
+class SymmetricDiagonals:
+    """A symmetric matrix stored as the diagonals on and above the main one.
+
+    `offsets` are those diagonals, ascending, and `values[k, offsets[-1] + i]` is
+    A[i, i + offsets[k]]; what stands before are zeros. The diagonals below are the same numbers,
+    shifted: a product reads three arrays of a five-point matrix instead of five.
+    """
+
+    values: Any
+    offsets: tuple[int, ...] = dataclasses.field(metadata={"static": True})
+    engine = "traced"
+
+    @property
+    def n(self) -> int:
+        return self.values.shape[1] - self.offsets[-1]
+
+    @property
+    def dtype(self) -> Any:
+        return self.values.dtype
+
+    @property
+    def form(self) -> str:
+        return f"{2 * len(self.offsets) - (0 in self.offsets)} diagonals"
+
+    def mv(self, x: Any) -> Any:
+        n, high = self.n, self.offsets[-1]
+        padded = jnp.pad(x, (high, high))
+
+        def part(row: int, shift: int, offset: int) -> Any:
+            entries = jax.lax.slice(self.values[row], (high - shift,), (high - shift + n,))
+            return entries * jax.lax.slice(padded, (high + offset,), (high + offset + n,))
+
+        total = None
+        for row, offset in enumerate(self.offsets):
+            term = part(row, 0, offset)
+            if offset:
+                term = term + part(row, offset, -offset)
+            total = term if total is None else total + term
+        return total
+
+    def diagonal(self) -> Any:
+        if 0 in self.offsets:
+            return self.values[self.offsets.index(0), self.offsets[-1] :]
+        return jnp.zeros(self.n, self.dtype)
+
+    def whole(self) -> Diagonals:
+        """The same matrix with every diagonal stored."""
+        n, high = self.n, self.offsets[-1]
+        above = [(k, self.values[row, high:]) for row, k in enumerate(self.offsets)]
+        below = [
+            (-k, self.values[row, high - k : high - k + n])
+            for row, k in enumerate(self.offsets)
+            if k
+        ]
+        offsets, rows = zip(*sorted(above + below, key=lambda pair: pair[0]), strict=True)
+        return Diagonals(jnp.stack(rows), tuple(offsets))
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class MatrixFree:
     """A function x -> A x, or (x, args) -> A x, traced or on the host."""
 
@@ -182,8 +242,8 @@ class LineaxOperator:
         return lx.diagonal(self.operator)
 
 
-Operator = SparseMatrix | DenseMatrix | Diagonals | MatrixFree | LineaxOperator
-FORMS = (SparseMatrix, DenseMatrix, Diagonals, MatrixFree, LineaxOperator)
+Operator = SparseMatrix | DenseMatrix | Diagonals | SymmetricDiagonals | MatrixFree | LineaxOperator
+FORMS = (SparseMatrix, DenseMatrix, Diagonals, SymmetricDiagonals, MatrixFree, LineaxOperator)
 
 
 def as_operator(A: Any, b: Any, args: Any) -> Operator:
@@ -303,13 +363,13 @@ def has_few_diagonals(matrix: Any) -> bool:
     return matrix.shape[0] >= WORTH_DIAGONALS and _offsets(matrix) is not None
 
 
-def few_diagonals(matrix: Any) -> Diagonals | None:
+def few_diagonals(matrix: Any) -> Diagonals | SymmetricDiagonals | None:
     """The diagonal form of a CSR matrix that has few, well-filled diagonals, else None."""
     offsets = _offsets(matrix)
     return None if offsets is None else to_diagonals(matrix, offsets)
 
 
-def traced_form(matrix: Any, diagonals: bool) -> Diagonals | DenseMatrix:
+def traced_form(matrix: Any, diagonals: bool) -> Diagonals | SymmetricDiagonals | DenseMatrix:
     """A CSR matrix for the traced engine: its diagonals if they are few, dense if it is small."""
     found = few_diagonals(matrix)
     if found is not None:
@@ -327,9 +387,29 @@ def traced_form(matrix: Any, diagonals: bool) -> Diagonals | DenseMatrix:
     )  # fmt: skip
 
 
-def to_diagonals(matrix: Any, offsets: Any) -> Diagonals:
+def to_diagonals(matrix: Any, offsets: Any) -> Diagonals | SymmetricDiagonals:
     """A CSR matrix as the diagonals at these offsets, which hold all its entries."""
     offsets = np.asarray(offsets, np.int64)
-    values = np.zeros((len(offsets), matrix.shape[0]), matrix.dtype)
+    n = matrix.shape[0]
+    values = np.zeros((len(offsets), n), matrix.dtype)
     kernels().csr_to_diagonals(matrix.data, matrix.indices, matrix.indptr, offsets, values)
-    return Diagonals(jnp.asarray(values), tuple(int(offset) for offset in offsets))
+    places = tuple(int(offset) for offset in offsets)
+    if not _is_mirrored(values, places):
+        return Diagonals(jnp.asarray(values), places)
+    upper = len(places) // 2
+    high = places[-1]
+    padded = np.zeros((len(places) - upper, high + n), matrix.dtype)
+    padded[:, high:] = values[upper:]
+    return SymmetricDiagonals(jnp.asarray(padded), places[upper:])
+
+
+def _is_mirrored(values: np.ndarray, offsets: tuple[int, ...]) -> bool:
+    """Whether the diagonals below the main one equal those above, to the bit."""
+    if offsets != tuple(-offset for offset in reversed(offsets)):
+        return False
+    n = values.shape[1]
+    return all(
+        np.array_equal(values[row, -offset:], values[-1 - row, : n + offset])
+        for row, offset in enumerate(offsets)
+        if offset < 0
+    )

@@ -28,6 +28,7 @@ from resolvent.linear.operators import (
     MatrixFree,
     Operator,
     SparseMatrix,
+    SymmetricDiagonals,
     as_operator,
     has_few_diagonals,
     kernels,
@@ -127,7 +128,7 @@ class LinearSystem(Problem):
         if (
             operator.engine == "traced"
             and isinstance(b, np.ndarray)
-            and not isinstance(operator, MatrixFree | Diagonals)
+            and not isinstance(operator, MatrixFree | Diagonals | SymmetricDiagonals)
         ):
             b = jnp.asarray(b)  # the matrix is a JAX value: so is the answer
         _check_claims(A, args, symmetric, positive_definite, smallest)
@@ -221,7 +222,9 @@ class LinearSystem(Problem):
         if storage != "auto":
             if storage == "rows" and not isinstance(operator, SparseMatrix):
                 self._cannot(storage)
-            if storage == "diagonals" and not isinstance(operator, SparseMatrix | Diagonals):
+            if storage == "diagonals" and not isinstance(
+                operator, SparseMatrix | Diagonals | SymmetricDiagonals
+            ):
                 self._cannot(storage)
             if storage == "dense" and not isinstance(operator, DenseMatrix | SparseMatrix):
                 self._cannot(storage)
@@ -409,8 +412,8 @@ def _as_dtype(operator: Operator, dtype: Any) -> Operator:
         return SparseMatrix(operator.matrix.astype(dtype))
     if isinstance(operator, DenseMatrix):
         return DenseMatrix(operator.matrix.astype(dtype))
-    if isinstance(operator, Diagonals):
-        return Diagonals(operator.values.astype(dtype), operator.offsets)
+    if isinstance(operator, Diagonals | SymmetricDiagonals):
+        return type(operator)(operator.values.astype(dtype), operator.offsets)
     if isinstance(operator, MatrixFree):
         return MatrixFree(
             operator.args, operator.fn, operator.n, dtype, operator.engine, operator.takes_args

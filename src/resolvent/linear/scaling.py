@@ -9,7 +9,7 @@ import numpy as np
 from resolvent._core.checks import is_traced
 from resolvent._core.norm import norm
 from resolvent._core.units import Units, times_power
-from resolvent.linear.operators import DenseMatrix, Diagonals, SparseMatrix
+from resolvent.linear.operators import DenseMatrix, Diagonals, SparseMatrix, SymmetricDiagonals
 
 # Between these, squares of products with A and of residuals near rounding stay inside the range.
 # Matrices of differential equations, which divide by a mesh width, are large more often than small.
@@ -78,7 +78,7 @@ def _entries(operator: Any) -> Any:
         return None
     if isinstance(operator, DenseMatrix):
         return operator.matrix
-    return operator.values if isinstance(operator, Diagonals) else None
+    return operator.values if isinstance(operator, Diagonals | SymmetricDiagonals) else None
 
 
 def _times(operator: Any, exponent: int) -> Any:
@@ -90,7 +90,7 @@ def _times(operator: Any, exponent: int) -> Any:
         )
     if isinstance(operator, DenseMatrix):
         return DenseMatrix(times_power(operator.matrix, exponent))
-    return Diagonals(times_power(operator.values, exponent), operator.offsets)
+    return type(operator)(times_power(operator.values, exponent), operator.offsets)
 
 
 def _is_measured(method: Any) -> bool:

@@ -13,6 +13,7 @@ from resolvent.linear.operators import (
     MatrixFree,
     Operator,
     SparseMatrix,
+    SymmetricDiagonals,
     kernels,
 )
 
@@ -131,6 +132,8 @@ def known_diagonal(operator: Operator) -> Any:
     if isinstance(operator, DenseMatrix) and not is_traced(operator.matrix):
         # Inside a transformation even a concrete JAX array's diagonal would be traced.
         return np.asarray(operator.matrix).diagonal()
+    if isinstance(operator, SymmetricDiagonals) and not is_traced(operator.values):
+        return np.asarray(operator.diagonal())
     if isinstance(operator, Diagonals) and not is_traced(operator.values):
         values = np.asarray(operator.values)
         return values[operator.offsets.index(0)] if 0 in operator.offsets else values[0] * 0

@@ -8,7 +8,13 @@ import numpy as np
 import scipy.sparse as sparse
 
 from resolvent._core.checks import is_traced, refuse
-from resolvent.linear.operators import DenseMatrix, Diagonals, LineaxOperator, SparseMatrix
+from resolvent.linear.operators import (
+    DenseMatrix,
+    Diagonals,
+    LineaxOperator,
+    SparseMatrix,
+    SymmetricDiagonals,
+)
 
 _BLOCK = 20_000_000  # multiplications of one block of rows: its product stays below half a GB
 
@@ -22,6 +28,8 @@ def power_traces(operator: Any, count: int, scale: Any = 1.0) -> Any:
     """
     if isinstance(operator, LineaxOperator):
         operator = DenseMatrix(operator.operator.as_matrix())
+    if isinstance(operator, SymmetricDiagonals):
+        operator = operator.whole()
     if is_traced(operator):
         if isinstance(operator, DenseMatrix):
             return _dense_traces(operator.matrix / scale, count)
