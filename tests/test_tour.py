@@ -12,7 +12,15 @@ from typer.testing import CliRunner
 
 import resolvent as rs
 from resolvent.cli import app
-from resolvent.tour import diffusion, matrices, missing_packages, peers, photograph, run
+from resolvent.tour import (
+    diffusion,
+    matrices,
+    missing_packages,
+    palettes,
+    peers,
+    photograph,
+    run,
+)
 from resolvent.tour import section as sections
 from resolvent.tour.report import seconds, write_report
 from resolvent.tour.section import Attempt, Row, Section, sum_up
@@ -316,3 +324,45 @@ def test_the_report_stands_alone_and_escapes_its_text(tmp_path):
 )
 def test_durations_carry_their_unit(value, text):
     assert seconds(value) == text
+
+
+# --- the palettes -----------------------------------------------------------------------------
+
+
+def two_palettes(count=30):
+    rng = np.random.default_rng(4)
+    first, second = rng.random((8, 10, 3)), rng.random((6, 7, 3))
+    x, y = rng.random((count, 3)) * [60, 20, 20], rng.random((count, 3)) * [60, 20, 20] + 20
+    return palettes.Palettes(first, second, x, y)
+
+
+def test_palettes_are_certified_beside_their_peers(tmp_path):
+    pytest.importorskip("ot")
+    section = palettes.palettes(tmp_path, lambda text: None, two_palettes())
+    ours = [one for one in section.attempts if not one.peer]
+    assert len(ours) == 2
+    assert all(one.converged and one.certificate <= sections.RTOL for one in ours)
+    assert any(one.peer for one in section.attempts)
+    assert section.row.converged
+    for path, caption in section.figures:
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert caption
+
+
+def test_a_picture_moves_as_its_colours_do():
+    from skimage.color import rgb2lab
+
+    pair = two_palettes()
+    same = palettes.recoloured(pair.first, pair.x, pair.x)
+    np.testing.assert_allclose(same, pair.first, atol=1e-2)
+    grey = np.full((4, 4, 3), 0.4)
+    lighter = palettes.recoloured(grey, pair.x, pair.x + np.array([10.0, 0, 0]))
+    np.testing.assert_allclose(rgb2lab(lighter)[..., 0], rgb2lab(grey)[..., 0] + 10, atol=1e-6)
+
+
+def test_a_plan_is_measured_on_both_sides():
+    problem = palettes.transport(two_palettes(5), 20.0)
+    product = np.outer(problem.a, problem.b)
+    assert palettes.marginal_error(problem, product) <= 1e-15
+    assert palettes.marginal_error(problem, 2 * product) == pytest.approx(2.0)
+    assert palettes.marginal_error(problem, np.full_like(product, np.nan)) == np.inf

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from resolvent import linear as linear
+    from resolvent import transport as transport
     from resolvent._core.adjoint import Implicit as Implicit
     from resolvent._core.adjoint import Unrolled as Unrolled
     from resolvent._core.batch import solve_batch as solve_batch
@@ -33,11 +34,14 @@ if TYPE_CHECKING:
     from resolvent._core.warm import Previous as Previous
     from resolvent._core.warm import WarmStart as WarmStart
     from resolvent.linear.problem import LinearSystem as LinearSystem
+    from resolvent.transport.problem import EntropicTransport as EntropicTransport
+    from resolvent.transport.schrodinger.problem import SchrodingerBridge as SchrodingerBridge
 
 # Names are imported at first use, so that `import resolvent` costs next to nothing.
 _HOMES = {
     "Certificate": "_core.solution",
     "DamagedFile": "_core.files",
+    "EntropicTransport": "transport.problem",
     "Entry": "_core.memory",
     "Extrapolated": "_core.warm",
     "History": "_core.history",
@@ -50,6 +54,7 @@ _HOMES = {
     "Problem": "_core.problem",
     "Reason": "_core.solution",
     "Report": "_core.driver",
+    "SchrodingerBridge": "transport.schrodinger.problem",
     "Solution": "_core.solution",
     "Unrolled": "_core.adjoint",
     "WarmStart": "_core.warm",
@@ -61,12 +66,13 @@ _HOMES = {
     "solve_batch": "_core.batch",
     "solve_sequence": "_core.sequence",
 }
-_FAMILIES = ("linear",)
+_FAMILIES = ("linear", "transport")
 
 __version__ = "0.1.0"
 __all__ = [
     "Certificate",
     "DamagedFile",
+    "EntropicTransport",
     "Entry",
     "Extrapolated",
     "History",
@@ -79,6 +85,7 @@ __all__ = [
     "Problem",
     "Reason",
     "Report",
+    "SchrodingerBridge",
     "Solution",
     "Unrolled",
     "WarmStart",
@@ -90,6 +97,7 @@ __all__ = [
     "solve",
     "solve_batch",
     "solve_sequence",
+    "transport",
 ]
 
 

@@ -6,7 +6,7 @@ of stops is in `run.py`.
 
 from importlib.util import find_spec
 
-_PACKAGES = {"pyamg": "PyAMG", "skimage": "scikit-image"}
+_PACKAGES = {"ot": "POT", "pyamg": "PyAMG", "skimage": "scikit-image"}
 
 
 def missing_packages() -> list[str]:

@@ -140,3 +140,44 @@ def on_mesh(
     bar.locator = MaxNLocator(6)
     bar.update_ticks()
     return save(figure, path)
+
+
+def gallery(path: Path, pictures: Sequence[tuple[Any, str]]) -> Path:
+    """Colour pictures with their titles, two in a row."""
+    from matplotlib.figure import Figure
+
+    rows = (len(pictures) + 1) // 2
+    figure = Figure(figsize=(11.0, 3.8 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2, squeeze=False).ravel()
+    for ax in axes:
+        ax.set_axis_off()
+    for ax, (picture, title) in zip(axes, pictures, strict=False):
+        ax.imshow(picture)
+        ax.set_title(title, fontsize=12)
+    return save(figure, path)
+
+
+def plans(path: Path, palettes: Any, moved: Any, shown: int = 150) -> Path:
+    """Samples of two palettes in their own colours, over lightness, and where the first ones go."""
+    from skimage.color import lab2rgb
+
+    figure, axes = new_figure(2, width=5.8, height=4.8)
+    x, y = palettes.x, palettes.y
+    for ax, (across, up, names) in zip(
+        axes, ((1, 0, ("green to red (a)", "lightness (L)")),
+               (2, 0, ("blue to yellow (b)", "lightness (L)"))), strict=True,
+    ):  # fmt: skip
+        for here, there in zip(x[:shown], moved[:shown], strict=False):
+            ax.plot(
+                [here[across], there[across]], [here[up], there[up]], color="#999999",
+                linewidth=0.5, alpha=0.6, zorder=1,
+            )  # fmt: skip
+        for points, marker, label in ((x, "o", "first photograph"), (y, "^", "second")):
+            ax.scatter(
+                points[:, across], points[:, up], c=np.clip(lab2rgb(points[None])[0], 0, 1),
+                s=16, marker=marker, linewidths=0.3, edgecolors="#333333", label=label, zorder=2,
+            )  # fmt: skip
+        ax.set(xlabel=names[0], ylabel=names[1])
+        tidy(ax)
+    axes[0].legend(frameon=False)
+    return save(figure, path)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from resolvent.tour.matrices import airfoil, local_dg
+from resolvent.tour.palettes import palettes
 from resolvent.tour.photograph import photograph
 from resolvent.tour.report import write_report
 from resolvent.tour.section import Row, Section
@@ -16,6 +17,7 @@ STOPS: dict[str, Stop] = {
     "airfoil": airfoil,
     "local-dg": local_dg,
     "photograph": photograph,
+    "palettes": palettes,
 }
 
 
