@@ -54,7 +54,8 @@ def _alike(x: Any, start: Any) -> bool:
     """Whether a remembered point has the structure, shapes and kind of numbers of a start."""
     given, wanted = jax.tree_util.tree_flatten(x), jax.tree_util.tree_flatten(start)
     return given[1] == wanted[1] and all(
-        np.shape(leaf) == np.shape(like) and np.result_type(leaf).kind == "f"
+        np.shape(leaf) == np.shape(like)
+        and np.result_type(getattr(leaf, "dtype", leaf)).kind == "f"
         for leaf, like in zip(given[0], wanted[0], strict=True)
     )
 

@@ -132,7 +132,8 @@ class Greenkhorn(Method):
             sides.append((tau, mass, log_mass, wanted, potential, head, totals.copy()))
         block = sum(problem.shape) if self.block is None else self.block
         order = sides[::-1] if flipped else sides
-        done, error = kernels_greedy.greedy(*form, epsilon, *order, block, float(target))
+        kernels: Any = kernels_greedy
+        done, error = kernels.greedy(*form, epsilon, *order, block, float(target))
         fresh = self._fresh(problem, f, g, state.updates + done, state.passes)
         if not np.isfinite(error):
             return fresh._replace(status=Reason.diverged.code)

@@ -6,6 +6,8 @@ from resolvent.transport.costs import GridCost as GridCost
 from resolvent.transport.costs import PointCost as PointCost
 from resolvent.transport.coupling import Coupling as Coupling
 from resolvent.transport.coupling import Potentials as Potentials
+from resolvent.transport.divergence import Divergence as Divergence
+from resolvent.transport.divergence import sinkhorn_divergence as sinkhorn_divergence
 from resolvent.transport.exact import ExactPlan as ExactPlan
 from resolvent.transport.exact import exact_transport as exact_transport
 from resolvent.transport.greenkhorn import Greenkhorn as Greenkhorn

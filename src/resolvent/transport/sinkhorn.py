@@ -13,8 +13,8 @@ from resolvent._core.memory import Entry, Memory
 from resolvent._core.method import Method
 from resolvent._core.value import static
 from resolvent.transport.acceleration import Mixing, Pace, looked, mixed, paced, unmixed
-from resolvent.transport.coupling import Potentials
 from resolvent.transport.costs import DenseCost, namespace
+from resolvent.transport.coupling import Potentials
 from resolvent.transport.problem import EntropicTransport
 from resolvent.transport.softmin import softmin
 
@@ -159,9 +159,9 @@ class Sinkhorn(Method):
         return sinkhorn_host.Sweeps(data, self.form, self._omega(), self.anderson, self.annealing)
 
     def init(self, problem: Any, x0: Any, memory: Memory, key: Any) -> Any:
-        x0 = warm_start(problem, x0, memory)
+        f, g = warm_start(problem, x0, memory)
         sweeps = self._sweeps(problem)
-        return self._start(problem, *x0, 0) if sweeps is None else sweeps.begin(*x0)
+        return self._start(problem, f, g, 0) if sweeps is None else sweeps.begin(f, g)
 
     def step(self, problem: Any, state: Any) -> Any:
         if not isinstance(state, SweepState):
@@ -218,11 +218,11 @@ class Sinkhorn(Method):
         exact = softmin(problem.cost, epsilon, g, problem.log_b)
         error = self._error(problem, epsilon, f, g, exact, image)
         omega = self._omega()
-        state = SweepState(
+        return SweepState(
             f, g, image, stored, epsilon, xp.asarray(0), paced(omega or 1.0, error, xp),
-            unmixed(self.anderson, g, xp) if self.anderson else None, error, passes + 2,
+            unmixed(self.anderson, g, xp) if self.anderson else None, error,
+            passes + (2 if stored is None else 4),
         )  # fmt: skip
-        return state
 
     def _error(self, problem: Any, epsilon: Any, f: Any, g: Any, exact: Any, image: Any) -> Any:
         """The marginal error of two potentials, from the soft minima at each other."""
@@ -299,7 +299,7 @@ def warm_start(problem: Any, x0: Any, memory: Memory) -> tuple[Any, Any]:
 
 
 def _soft(problem: Any, epsilon: Any, stored: Stored | None, potential: Any, side: int) -> Any:
-    """The soft minimum of a side at the other's potential: by the stored kernel where it reaches."""
+    """The soft minimum of a side at the other's potential, by the stored kernel within reach."""
     cost, log_mass, mass = (
         (problem.cost.T, problem.log_a, problem.a) if side else
         (problem.cost, problem.log_b, problem.b)

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from resolvent.transport import kernels_scaling as scaling
-from resolvent.transport import kernels_softmin as softmin
+from resolvent.transport import kernels_scaling, kernels_softmin
 from resolvent.transport.acceleration import Mixing, Pace, looked, mixed, paced, period, unmixed
 from resolvent.transport.softmin import kernel_form
+
+scaling: Any = kernels_scaling
+softmin: Any = kernels_softmin
 
 _WIDE = 1e40  # how far scalings of a whole plan in float64 may go
 _NARROW = 1e4  # the same where entries are left out, or kept in float32
@@ -147,13 +149,13 @@ class Sweeps:
         )  # fmt: skip
         reach = (data.largest + np.abs(f).max() + np.abs(g).max()) / epsilon
         limit = _SAFE_COLD if self.dtype == np.float64 else 0.1 * _SAFE_COLD
-        if self.form != "log" and data.cost[0] == softmin.DENSE and reach < limit:
-            if epsilon == data.epsilon:
-                state = self._store_whole(state)
-                K = state.stored[0]
-                rows = K.sum(axis=1, dtype=np.float64)
-                columns = K.sum(axis=0, dtype=np.float64)
-                return self._judged(state._replace(rows=rows, columns=columns), first=True)
+        storable = self.form != "log" and data.cost[0] == softmin.DENSE and reach < limit
+        if storable and epsilon == data.epsilon:
+            state = self._store_whole(state)
+            K = state.stored[0]
+            rows = K.sum(axis=1, dtype=np.float64)
+            columns = K.sum(axis=0, dtype=np.float64)
+            return self._judged(state._replace(rows=rows, columns=columns), first=True)
         rows, columns = self._marginals(f, g, epsilon)
         state = state._replace(rows=rows, columns=columns, passes=1)
         state = self._judged(state, first=True)

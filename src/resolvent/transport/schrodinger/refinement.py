@@ -71,12 +71,12 @@ class IterativeReferenceRefinement(Method):
     Raises:
         ValueError: a parameter out of range.
 
-    Cost:
+    Cost per iteration:
         A step computes the densities of all pairs of neighbours in time, a few dozen Sinkhorn
         sweeps, and one path integral: O(N^2 d) a substep and interval, times 2 d p^2 where the
         drift is not affine in x (less there for couplings that are nearly sparse).
 
-    Guarantee:
+    Convergence:
         For drifts affine in x and linear in theta the objective (`J` and the family's decay) does
         not increase, and fixed points are its stationary points, as for every EM iteration; which
         one depends on the start: rotations by more than half a turn between two snapshots cannot
@@ -108,6 +108,7 @@ class IterativeReferenceRefinement(Method):
     name: ClassVar[str] = "reference-refinement"
     solves = (SchrodingerBridge,)
     engines = ("host",)
+    monitored = 20
 
     def __post_init__(self) -> None:
         count("acceleration", self.acceleration)
