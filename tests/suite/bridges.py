@@ -152,7 +152,7 @@ class Bridges:
     floor = 1e-8  # what bridges within the method's own tolerance leave
     returns_guesses = True
     scalings = 2
-    storages = ("drift", "classical")
+    storages = ("drift",)
 
     def kinds(self, cls: type) -> list[str]:
         """A drift that is to be found, and none."""
