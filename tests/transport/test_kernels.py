@@ -1,11 +1,14 @@
 """The kernels against SciPy's log-sum-exp, and their promise that threads change nothing."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp
 
 from resolvent.transport import kernels_scaling as scaling
 from resolvent.transport import kernels_softmin as kernels
+from resolvent.transport import kernels_storing as storing
 
 EMPTY = np.empty((0, 0))
 
@@ -78,6 +81,12 @@ def test_exponentials_are_accurate_and_tame_at_the_ends():
     assert np.isnan(kernels.exp(np.nan))
 
 
+def test_logarithms_are_accurate():
+    x = np.exp(np.concatenate([np.linspace(-690, 690, 5001), np.linspace(-1e-6, 1e-6, 1001)]))
+    ours = np.array([scaling.log(value) for value in x])
+    np.testing.assert_allclose(ours, np.log(x), rtol=1e-15, atol=0)
+
+
 def test_garbage_potentials_give_infinite_marginals_without_a_warning():
     n, m = 3, 4
     zero = np.zeros(m)
@@ -103,7 +112,8 @@ def test_threads_change_no_bit():
     kernels._columns_threads(0, C, EMPTY, 0.01, head[:n].copy(), another)
     assert (one == another).all()
     results = []
-    for sweep in (scaling._dense_alone, scaling._dense_threads):
+    sweeps: tuple[Any, ...] = (scaling._dense_alone, scaling._dense_threads)
+    for sweep in sweeps:
         K = np.exp(-C / 0.1) / n / m
         u, v = np.ones(n), np.ones(m)
         rows, columns = K.sum(1), K.sum(0)
@@ -129,7 +139,7 @@ def test_left_out_entries_are_the_small_ones():
     base, head = -np.log(n) * np.ones(n), -np.log(m) * np.ones(m)
     row_least, column_least = np.full(n, np.log(1e-10 / n)), np.full(m, np.inf)
     which = (0, C, EMPTY, 0.02, base, head, row_least, column_least)
-    data, indices, indptr = scaling.build_sparse(which, np.float64)
+    data, indices, indptr = storing.build_sparse(which, np.float64)
     K = np.exp(base[:, None] + head - C / 0.02)
     kept = np.where(np.log(K) >= row_least[:, None], K, 0.0)
     dense = np.zeros((n, m))
@@ -137,7 +147,7 @@ def test_left_out_entries_are_the_small_ones():
         dense[i, indices[indptr[i] : indptr[i + 1]]] = data[indptr[i] : indptr[i + 1]]
     assert 0 < len(data) < n * m
     np.testing.assert_allclose(dense, kept, rtol=1e-12)
-    values, rows, ends = scaling.transposed(data, indices, indptr, m)
+    values, rows, ends = storing.transposed(data, indices, indptr, m)
     dense[:] = 0
     for j in range(m):
         dense[rows[ends[j] : ends[j + 1]], j] = values[ends[j] : ends[j + 1]]

@@ -51,6 +51,12 @@ class Child:
         self.stopped = True
         self.process.kill()
 
+    def last_words(self) -> str:
+        """How the process ended, and the end of what it wrote to its standard error."""
+        code = self.process.wait(timeout=10)
+        self.log.seek(0)
+        return f"(exit status {code}) {self.log.read()[-300:].strip()}"
+
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -114,35 +120,44 @@ class ChildSolver(BaseSolver):
     def get_result(self):
         path = Path(self.folder.name) / "answer.npz"
         result = {"answers": [], "seconds": math.nan}
+        stopped = self.ready and self.reply is None and self.child.stopped
         if self.ready and self._alive(self.reply):
-            times = [self.reply["seconds"]]
-            while times[0] < 1.0 and len(times) < 5:
-                again = self.child.ask(self.limit, do="solve")
-                if not self._alive(again):
-                    break
-                times.append(again["seconds"])
+            # Read before anything is repeated: a repetition that fails must not cost the answer.
             report = self.child.ask(PREPARING, do="answer", path=str(path))
             if self._alive(report):
-                result = dict(report, seconds=float(np.median(times)))
                 with np.load(path) as found:
-                    count = len(next(iter(found.values())))
-                    arrays = {name: found[name] for name in found}
-                result["answers"] = [
-                    {name: array[t] for name, array in arrays.items()} for t in range(count)
-                ]
-                result["memory"] = self.reply["memory"]
+                    arrays = dict(found)
+                count = len(next(iter(arrays.values())))
+                answers = [{name: array[t] for name, array in arrays.items()} for t in range(count)]
+                result = dict(
+                    report, answers=answers, memory=self.reply["memory"],
+                    seconds=float(np.median(self._times())),
+                )  # fmt: skip
         if self.fresh and _running.get(self.key) is self.child:
             _running.pop(self.key).stop()
-        return dict(result, stopped=self.reply is None and self.child.stopped)
+        return dict(result, stopped=stopped)
+
+    def _times(self) -> list[float]:
+        """Seconds of the solve, and of more of them where one is quick."""
+        times = [self.reply["seconds"]]
+        while times[0] < 1.0 and len(times) < 5:
+            again = self.child.ask(self.limit, do="solve")
+            if not self._alive(again):
+                break
+            times.append(again["seconds"])
+        return times
 
     def _alive(self, reply) -> bool:
-        """Whether the process answered; one that did not is forgotten."""
+        """Whether the process answered; one that did not is forgotten, and it is said why."""
+        who = f"{self.name}[{self.method}]"
         if reply is None:
+            why = "stopped at its time limit" if self.child.stopped else "its process ended"
+            print(f"{who}: {why} {self.child.last_words()}", file=sys.stderr)
             self.child.stop()
             if _running.get(self.key) is self.child:
                 del _running[self.key]
             return False
         if "error" in reply:
-            print(f"{self.name}[{self.method}]: {reply['error']}", file=sys.stderr)
+            print(f"{who}: {reply['error']}", file=sys.stderr)
             return False
         return True

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from resolvent.transport import kernels_scaling, kernels_softmin
+from resolvent.transport import kernels_scaling, kernels_softmin, kernels_storing
 from resolvent.transport.acceleration import Mixing, Pace, looked, mixed, paced, period, unmixed
 from resolvent.transport.softmin import kernel_form
 
 scaling: Any = kernels_scaling
 softmin: Any = kernels_softmin
+storing: Any = kernels_storing
 
 _WIDE = 1e40  # how far scalings of a whole plan in float64 may go
 _NARROW = 1e4  # the same where entries are left out, or kept in float32
@@ -321,7 +322,7 @@ class Sweeps:
 
     def _store_whole(self, state: HostState) -> HostState:
         K = np.empty(self.shape, self.dtype)
-        scaling.build_dense(*self.data.cost, state.epsilon, *self._heads(state), K)
+        storing.build_dense(*self.data.cost, state.epsilon, *self._heads(state), K)
         return state._replace(stored=(K,), passes=state.passes + 1)
 
     def _store_part(self, state: HostState) -> HostState | None:
@@ -332,11 +333,11 @@ class Sweeps:
         row_least = np.where(a.mass > 0, a.log_mass + np.log(_LEFT_OUT / m), never)
         column_least = np.where(b.mass > 0, b.log_mass + np.log(_LEFT_OUT / n), never)
         which: tuple = (*self.data.cost, state.epsilon, base, head, row_least, column_least)
-        number, seen = scaling.count_some(*which, max(1, n // _SAMPLE))
+        number, seen = storing.count_some(*which, max(1, n // _SAMPLE))
         if number > _SPARSE * seen * m or number / seen * n > _MOST:
             return None
-        by_row = scaling.build_sparse(which, self.dtype)
-        stored = (by_row, scaling.transposed(*by_row, m))
+        by_row = storing.build_sparse(which, self.dtype)
+        stored = (by_row, storing.transposed(*by_row, m))
         return state._replace(stored=stored, passes=state.passes + 2)
 
     def _scaled(
