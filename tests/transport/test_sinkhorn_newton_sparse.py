@@ -7,7 +7,6 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 import resolvent as rs
-from resolvent.transport import kernels_newton
 from resolvent.transport.costs import GridCost, PointCost
 from resolvent.transport.passes import Passes
 from resolvent.transport.problem import EntropicTransport
@@ -169,7 +168,6 @@ def test_blocks_without_a_whole_matrix(monkeypatch):
     from resolvent.transport import costs, passes
 
     monkeypatch.setattr(passes, "_WHOLE", 0)
-    monkeypatch.setattr(passes, "_STORE_POINTS", 0)
     monkeypatch.setattr(costs, "_BLOCK", 1000)
     a, b = histograms()
     grid = EntropicTransport(GridCost([np.arange(12) / 11] * 2), a, b, 1e-3)
@@ -277,32 +275,6 @@ def test_published_form_sweeps_then_newton():
     assert counts(solution)["sweeps"] == 20
     assert counts(solution)["kept"] == 6 * 150
     assert 1 <= counts(solution)["newton"] <= 30
-
-
-def test_calls_are_true(monkeypatch):
-    done = {"kernel": 0, "matvec": 0}
-    one_pass, sweep, cg = kernels_newton.plan_pass, kernels_newton.sweep, kernels_newton.cg
-
-    def counted_pass(*args):
-        done["kernel"] += 1
-        return one_pass(*args)
-
-    def counted_sweep(*args):
-        done["kernel"] += 1
-        return sweep(*args)
-
-    def counted_cg(*args):
-        products, size = cg(*args)
-        done["matvec"] += products
-        return products, size
-
-    monkeypatch.setattr(kernels_newton, "plan_pass", counted_pass)
-    monkeypatch.setattr(kernels_newton, "sweep", counted_sweep)
-    monkeypatch.setattr(kernels_newton, "cg", counted_cg)
-    a, b = histograms()
-    problem = EntropicTransport(matrix("l1"), a, b, 1e-3)
-    solution = rs.solve(problem, SinkhornNewtonSparse(), rtol=1e-10)
-    assert solution.calls == done
 
 
 def test_memory_of_similar_problems():

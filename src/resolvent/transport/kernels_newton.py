@@ -44,14 +44,6 @@ def _spread(z, weight, columns):
         columns[j] += weight * z[j]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _spread_into(z, weight, columns, out):
-    for j in range(np.uint64(z.shape[0])):
-        value = weight * z[j]
-        columns[j] += value
-        out[j] = value
-
-
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz", "nnan"})
 def _excess(z, bar, root, first, last):
     most = -1.0
@@ -81,7 +73,7 @@ def _collect(z, weight, bar, root, indices, values, k, end):
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _pass_block(
-    kind, A, B, epsilon, head, a, damping, f, rows, columns, store,
+    kind, A, B, epsilon, head, a, damping, f, rows, columns,
     cut, root_a, root_b, counts, indices, values, first, room, block,
 ):  # fmt: skip
     n, m = f.shape[0], head.shape[0]
@@ -100,13 +92,8 @@ def _pass_block(
         counts[i] = 0
         weight = mass / total
         if not weight > 0.0:
-            if store.shape[0]:
-                store[i, :] = 0.0
             continue
-        if store.shape[0]:
-            _spread_into(z, weight, columns, store[i])
-        else:
-            _spread(z, weight, columns)
+        _spread(z, weight, columns)
         if cut >= 0.0:
             before = k
             k, missed = _collect(
@@ -119,57 +106,26 @@ def _pass_block(
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _pass_alone(
-    kind, A, B, epsilon, head, a, damping, f, rows, parts, store,
+    kind, A, B, epsilon, head, a, damping, f, rows, parts,
     cut, root_a, root_b, counts, indices, values, room, need,
 ):  # fmt: skip
     for block in range(parts.shape[0]):
         need[block] = _pass_block(
-            kind, A, B, epsilon, head, a, damping, f, rows, parts[block], store,
+            kind, A, B, epsilon, head, a, damping, f, rows, parts[block],
             cut, root_a, root_b, counts, indices, values, block * room, room, block,
         )  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _pass_threads(
-    kind, A, B, epsilon, head, a, damping, f, rows, parts, store,
+    kind, A, B, epsilon, head, a, damping, f, rows, parts,
     cut, root_a, root_b, counts, indices, values, room, need,
 ):  # fmt: skip
     for block in numba.prange(parts.shape[0]):
         need[block] = _pass_block(
-            kind, A, B, epsilon, head, a, damping, f, rows, parts[block], store,
+            kind, A, B, epsilon, head, a, damping, f, rows, parts[block],
             cut, root_a, root_b, counts, indices, values, block * room, room, block,
         )  # fmt: skip
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _row_sum(row, v):
-    total = 0.0
-    for j in range(np.uint64(row.shape[0])):
-        total += row[j] * v[j]
-    return total
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _sweep_block(plan, a, v, columns, block):
-    n = plan.shape[0]
-    size = block_rows(n)
-    columns[:] = 0.0
-    for i in range(block * size, min(n, block * size + size)):
-        total = _row_sum(plan[i], v)
-        if total > 0.0:
-            _spread(plan[i], a[i] / total, columns)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _sweep_alone(plan, a, v, parts):
-    for block in range(parts.shape[0]):
-        _sweep_block(plan, a, v, parts[block], block)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def _sweep_threads(plan, a, v, parts):
-    for block in numba.prange(parts.shape[0]):
-        _sweep_block(plan, a, v, parts[block], block)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -306,11 +262,11 @@ def _cg(
     return done, size
 
 
-def plan_pass(form, epsilon, head, a, damping, f, rows, store, keep, density):
+def plan_pass(form, epsilon, head, a, damping, f, rows, keep, density):
     """One pass at a potential of the columns: writes ``f`` and ``rows``, returns column sums.
 
     ``head`` is g / epsilon + log b; ``damping`` 1, or tau / (tau + epsilon) for rows that are
-    penalized. ``store`` receives the plan unless it is empty. ``keep`` is None or ``(cut, root_a,
+    penalized. ``keep`` is None or ``(cut, root_a,
     root_b)``: entries above ``cut root_a_i root_b_j`` are collected and come back as ``(indptr,
     indices, values)``, or None where there are more than ``density`` a row, with the number a row
     that would have been enough.
@@ -325,7 +281,7 @@ def plan_pass(form, epsilon, head, a, damping, f, rows, store, keep, density):
     counts, need = np.empty(n, np.int64), np.empty(len(parts), np.int64)
     with threads(n * m) as together:
         (_pass_threads if together else _pass_alone)(
-            kind, A, B, float(epsilon), head, a, float(damping), f, rows, parts, store,
+            kind, A, B, float(epsilon), head, a, float(damping), f, rows, parts,
             float(cut), root_a, root_b, counts, indices, values, room, need,
         )  # fmt: skip
     columns = parts.sum(axis=0)
@@ -338,14 +294,6 @@ def plan_pass(form, epsilon, head, a, damping, f, rows, store, keep, density):
     packed = np.empty(n + 1, np.int64), np.empty(total, np.int32), np.empty(total)
     pack(counts, room, indices, values, *packed)
     return columns, packed, most
-
-
-def sweep(plan, a, v):
-    """Column sums of diag(u) plan, u = a / (plan v): half of a sweep of Sinkhorn's iteration."""
-    parts = np.empty((block_count(len(a)), len(v)))
-    with threads(plan.size) as together:
-        (_sweep_threads if together else _sweep_alone)(plan, a, v, parts)
-    return parts.sum(axis=0)
 
 
 def cg(indptr, indices, values, inverse, diagonal, right, target, limit, reach, x):

@@ -1,23 +1,21 @@
 """Passes over all pairs of a transport problem, for methods that eliminate one potential."""
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from resolvent.transport.coupling import Potentials
 from resolvent.transport.problem import EntropicTransport
-from resolvent.transport.softmin import hard_log, kernel_form, softmin
+from resolvent.transport.sinkhorn_host import Data, Side, Sweeps
+from resolvent.transport.softmin import hard_log, kernel_form
 
-_STORE = 1 << 25  # pairs up to which the plan of a stored cost is stored, too
-_STORE_POINTS = 1 << 22  # the same for costs that are evaluated when they are needed
 PRODUCT = 0.5  # what a product with the Hessian costs a kept entry, a pair of a pass being 1
-_SWEEP = 0.35  # what a sweep on a stored plan costs, in passes
+_SWEEP = 0.15  # what a sweep on a stored plan costs, in passes
+_OVERHEAD = 10.0  # pairs of a pass that a row of a sweep on kept entries costs besides these
 _SAMPLE = 16  # rows from which the number of kept entries is predicted
 _ROOM = 48  # entries a row for which there is room at first
 _MOST = 1 << 23  # entries that a Hessian may keep: 100 MB, and as much while they are collected
-_DRIFT = 30.0  # logarithm of scalings at which a stored plan is made again
 _WHOLE = 1 << 24  # pairs up to which costs without a kernel are written out once
 
 
@@ -52,14 +50,11 @@ class Passes:
         self.balanced = problem.balanced
         n, m = problem.shape
         self.entries = n * m
-        dense = self.form is not None and self.form[0] == 0
-        self.stores = self.entries <= (_STORE if dense else _STORE_POINTS) and problem.balanced
-        self.sweep_cost = _SWEEP if self.stores else 1.0
         self.roots = np.sqrt(self.a), np.sqrt(self.b)
         self.room = _ROOM
         self._ones = np.ones(n), np.ones(m)
         self._last = 0.0
-        self._plan: Any = None
+        self._largest: float | None = None
 
     def inward(self, x: Potentials) -> tuple[Any, Any]:
         """The potentials of rows and columns."""
@@ -71,14 +66,16 @@ class Passes:
 
     def largest(self) -> float:
         """The largest cost."""
-        return self.cost.largest()
+        if self._largest is None:
+            self._largest = float(self.cost.largest())
+        return self._largest
 
     def wanted(self, g: Any) -> Any:
         """What the column sums should be."""
         return self.b if self.tau_b is None else np.exp(self.log_b - g / self.tau_b)
 
     def at(
-        self, g: Any, epsilon: float, cut: float | None, store: Any = None
+        self, g: Any, epsilon: float, cut: float | None
     ) -> tuple[Any, Any, Any, Kept | None, int]:
         """f(g), row and column sums, the entries above the cut, and how many passes it took."""
         n = len(self.a)
@@ -86,18 +83,17 @@ class Passes:
             head = g / epsilon + self.log_b
         damping = 1.0 if self.tau_a is None else self.tau_a / (self.tau_a + epsilon)
         f, rows = np.empty(n), np.empty(n)
-        store = np.empty((0, 0)) if store is None else store
         if cut is None:
-            columns, _ = self._run(head, epsilon, damping, f, rows, store, None)
+            columns, _ = self._run(head, epsilon, damping, f, rows, None)
             return f, rows, columns, None, 1
         if self.density is None:
-            columns, kept = self._run(head, epsilon, damping, f, rows, store, (cut, *self.roots))
+            columns, kept = self._run(head, epsilon, damping, f, rows, (cut, *self.roots))
             return f, rows, columns, kept, self._taken
         wanted = min(self.entries, math.ceil(self.density * self.entries))
         lowest, taken = 1e-2 * self._last, 0
         while True:
             keep = (lowest if wanted < self.entries else 0.0, *self._ones)
-            columns, kept = self._run(head, epsilon, damping, f, rows, store, keep)
+            columns, kept = self._run(head, epsilon, damping, f, rows, keep)
             taken += self._taken
             if len(kept.values) >= wanted or lowest == 0.0:
                 break
@@ -106,7 +102,7 @@ class Passes:
         return f, rows, columns, kept, taken
 
     def _run(
-        self, head: Any, epsilon: float, damping: float, f: Any, rows: Any, store: Any, keep: Any
+        self, head: Any, epsilon: float, damping: float, f: Any, rows: Any, keep: Any
     ) -> tuple[Any, Any]:
         """One pass over all blocks of rows; `_taken` passes where room was missing."""
         from resolvent.transport import kernels_newton
@@ -116,7 +112,7 @@ class Passes:
         for begin, end, form in self._forms():
             part = slice(begin, end)
             ours = None if keep is None else (keep[0], keep[1][part], keep[2])
-            run = (form, epsilon, head, self.a[part], damping, f[part], rows[part], store, ours)
+            run = (form, epsilon, head, self.a[part], damping, f[part], rows[part], ours)
             sums, kept, room = kernels_newton.plan_pass(*run, self.room)
             while kept is None and ours is not None:
                 if self.density is None and room * len(self.a) > 2 * _MOST:
@@ -147,58 +143,20 @@ class Passes:
         for begin, end, block in self.cost.blocks():
             yield begin, end, (0, np.ascontiguousarray(block), np.empty((0, 0)))
 
-    def update(self, f: Any, g: Any, columns: Any, epsilon: float) -> tuple[Any, int]:
-        """Sinkhorn's update of g, from the column sums of the plan, and how many passes it took."""
-        with np.errstate(all="ignore"):
-            soft = g + epsilon * (self.log_b - np.log(columns))
-        lost = (self.b > 0) & ~(columns > 1e-290)
-        if lost.any():
-            # What underflows as a sum of exponentials is well defined as a soft minimum.
-            soft[lost] = softmin(self.cost.T, epsilon, f, self.log_a)[lost]
-        soft = np.where(self.b > 0, soft, g)
-        if self.tau_b is not None:
-            soft = soft * (self.tau_b / (self.tau_b + epsilon))
-        return soft, int(lost.any())
+    def sweeps(self, epsilon: float, relaxation: float | None) -> Sweeps | None:
+        """Sinkhorn's iteration at an epsilon, or None where costs are only known by blocks."""
+        if self.form is None:
+            return None
+        sides = Side(self.a, self.log_a, self.tau_a), Side(self.b, self.log_b, self.tau_b)
+        data = Data(self.form, sides, epsilon, False, self.largest())
+        return Sweeps(data, "auto", relaxation, 0, None)
 
-    def sweeps(
-        self,
-        f: Any,
-        g: Any,
-        columns: Any,
-        epsilon: float,
-        limit: int,
-        ends: Callable[[float], bool],
-    ) -> tuple[Any, int, int]:
-        """Up to `limit` sweeps of Sinkhorn's iteration: g, sweeps done, and the passes they took.
-
-        `ends` is told the marginal error after each sweep and says whether to stop.
-        """
-        if limit == 0:
-            return g, 0, 0
-        g, taken = self.update(f, g, columns, epsilon)
-        if not self.stores or limit == 1:
-            return g, 1, taken
-        from resolvent.transport import kernels_newton
-
-        if self._plan is None:
-            self._plan = np.empty((len(self.a), len(self.b)))
-        _, _, columns, _, _ = self.at(g, epsilon, None, self._plan)
-        taken += 1
-        done, error = 1, float(np.abs(self.b - columns).sum())
-        v = np.ones(len(self.b))
-        there = self.b > 0
-        while not ends(error) and done < limit:
-            # The plan keeps its rows only up to the scaling v, so a column that has lost all its
-            # mass in it waits for the next pass.
-            factor = np.where(there & (columns > 1e-290), self.b / np.maximum(columns, 1e-290), 1.0)
-            v *= factor
-            done += 1
-            if not float(np.abs(np.log(v)).max()) < _DRIFT or done == limit:
-                break
-            columns = v * kernels_newton.sweep(self._plan, self.a, v)
-            taken += 1
-            error = float(np.abs(self.b - columns).sum())
-        return g + epsilon * np.log(v), done, taken
+    def sweep_cost(self, stored: tuple[Any, ...]) -> float:
+        """What a sweep costs, in passes, on a plan that is stored in this way."""
+        if len(stored) == 2:
+            overhead = _OVERHEAD * sum(self.cost.shape)
+            return (2.0 * len(stored[0][-1]) + overhead) / self.entries
+        return _SWEEP if stored else 1.0
 
     def share(self, f: Any, g: Any, epsilon: float, cut: float) -> float:
         """The share of the pairs that the Hessian would keep, from a sample of rows."""

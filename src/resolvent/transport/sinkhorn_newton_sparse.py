@@ -15,13 +15,17 @@ from resolvent._core.solution import Reason
 from resolvent.transport.coupling import Potentials
 from resolvent.transport.passes import PRODUCT, Kept, Passes
 from resolvent.transport.problem import EntropicTransport
+from resolvent.transport.softmin import softmin
 
 _NEAR = 0.2  # marginal error, relative to the mass, from which no scaling of epsilon is needed
 _LOOSE = 1e-2  # the same, to which levels before the last are solved
 _RATIO = 4.0  # of epsilon from level to level
 _FIRST = 0.05  # epsilon of the first level, relative to the largest cost
-_BURST = 64  # sweeps on a stored plan before the plan is made again
-_SPARSE = 0.05  # share of the pairs up to which entries are kept before it is known if they serve
+_BURST = 64  # sweeps in one step where their number is given
+_LOOK = 10  # sweeps in one step where it is still open how many there are to be
+_PATIENCE = 20  # sweeps that are to bring the error near, or epsilon is taken down in levels
+_OPTIMISM = 2.0  # how many times more sweeps are needed than a first rate promises
+_PLAIN = 3  # sweeps before Newton's method where each one takes two passes
 _CUT = 1e-5  # normalized entries that the Hessian keeps at first
 _LEAST_CUT = 1e-14
 _RADIUS = 8.0  # change of g / epsilon that the first Newton step may make
@@ -50,8 +54,9 @@ class NewtonState(NamedTuple):
     epsilon: float
     error: float
     value: float
-    newton: bool
+    stage: Any
     tried: int
+    levelled: bool
     shift: float
     radius: float
     cut: float
@@ -67,14 +72,16 @@ class SinkhornNewtonSparse(Method):
     Solves the problem in the potential g of the targets; the potential of the sources is always
     the soft minimum f(g), which makes the row sums right. With P the plan of (f(g), g) the concave
     dual has the gradient b - P^T 1 and the Hessian -(diag(P^T 1) - P^T diag(P 1)^-1 P) / epsilon.
-    Stage one does Sinkhorn sweeps, while epsilon comes down in levels if the start is far away.
+    Stage one is the iteration of `Sinkhorn`, over-relaxed, with a plan that is stored and thinned;
+    epsilon comes down in levels if that leaves the start far away. It lasts to the end where the
+    sweeps still to come are predicted to cost less than Newton steps.
     Stage two does Newton steps: only the large entries of P enter the Hessian, the sums on its
     diagonal are those of the full plan, and the system is solved by conjugate gradients. A step is
     kept in a trust region by a multiple of diag(P^T 1) that vanishes near the answer.
 
     Args:
         sweeps: None lets predicted costs decide, in passes over all pairs, when to leave stage
-            one; a number asks for so many sweeps at the final epsilon, without levels.
+            one; a number asks for so many plain sweeps at the final epsilon, without levels.
         density: None keeps the entries with P_ij > cut sqrt(a_i b_j) and lowers the cut where
             Newton converges too slowly; a number in (0, 1] keeps exactly the largest
             `ceil(density n m)` entries of P. With 1 this is the dense Newton method.
@@ -84,10 +91,10 @@ class SinkhornNewtonSparse(Method):
         ValueError: for a negative number of sweeps or a density outside (0, 1].
 
     Cost per iteration:
-        A step of stage one: one pass of n m exponentials, and up to 64 sweeps of 2 n m
-        multiplications on the stored plan (points: no plan is stored, one pass a sweep). A step of
-        stage two: one pass, and a few dozen products with K kept entries, 4 K multiplications
-        each.
+        A step of stage one: ten sweeps (64 where their number is given), each one pass of n m
+        exponentials, 2 n m multiplications on the stored plan, or 4 K on K entries of it that
+        matter. A step of stage two: one pass, and a few dozen products with K kept entries, 4 K
+        multiplications each.
 
     Convergence:
         The dual ascends in every step, and both stages converge globally; Newton's method
@@ -134,22 +141,32 @@ class SinkhornNewtonSparse(Method):
         start = x0
         if known is not None and not (np.any(x0.f) or np.any(x0.g)):
             start = Potentials(*known)
-        g = data.inward(start)[1].astype(np.float64)
+        f, g = (np.asarray(potential, np.float64) for potential in data.inward(start))
         pattern = memory.get("pattern") or {}
         cut = float(pattern.get("cut", _CUT))
         state = NewtonState(
-            None, g, None, None, None, data.epsilon, math.inf, -math.inf, False, 0, 0.0, _RADIUS,
-            cut, 0, 0, 0.0, Counts(),
+            f, g, None, None, None, data.epsilon, math.inf, -math.inf, None, 0, False, 0.0,
+            _RADIUS, cut, 0, 0, 0.0, Counts(),
         )  # fmt: skip
-        state = self._look(data, state, g, keep=False)
-        if self.sweeps is not None:
-            return state._replace(newton=self.sweeps == 0)
-        if state.error <= _NEAR * data.mass:
+        if self.sweeps == 0:
+            return self._look(data, state, g, keep=False)
+        return self._settle(data, state)
+
+    def _settle(self, data: Passes, state: NewtonState) -> NewtonState:
+        """The state at the start of stage one, at its potentials and its epsilon."""
+        sweeps = self._stage_one(data, state)
+        if sweeps is None:
+            state = self._look(data, state, state.g, keep=False)._replace(tried=0)
+            first = _FIRST * data.largest()
+            far = not state.levelled and self.sweeps is None and first > state.epsilon
+            if far and not state.error <= _NEAR * data.mass:
+                return self._settle(data, state._replace(epsilon=first, levelled=True))
             return state
-        first = _FIRST * data.largest()
-        if first <= data.epsilon:
-            return state
-        return self._look(data, state._replace(epsilon=first), g, keep=False)
+        stage = sweeps.begin(state.f, state.g)
+        return state._replace(stage=stage, error=float(stage.measure), tried=0, kept=None)
+
+    def _stage_one(self, data: Passes, state: NewtonState) -> Any:
+        return data.sweeps(state.epsilon, None if self.sweeps is None else 1.0)
 
     def _data(self, problem: EntropicTransport) -> Passes:
         return Passes(problem, self.density) if self.passes is None else self.passes
@@ -174,68 +191,94 @@ class SinkhornNewtonSparse(Method):
         goal = state.target if last else _LOOSE * data.mass
         if not last and state.error <= goal:
             return self._descend(data, state)
-        if state.newton:
-            return self._newton(data, state, goal)
-        if self.sweeps is None:
+        if state.stage is not None:
             return self._sweep(data, state, goal)
-        return self._sweep(data, state, goal, self.sweeps)
+        if data.form is None and state.tried < (_PLAIN if self.sweeps is None else self.sweeps):
+            return self._plain_sweep(data, state)
+        return self._newton(data, state, goal)
+
+    def _plain_sweep(self, data: Passes, state: NewtonState) -> NewtonState:
+        """One sweep on costs that are only known by blocks."""
+        soft = softmin(data.cost.T, state.epsilon, state.f, data.log_a)
+        if data.tau_b is not None:
+            soft = soft * (data.tau_b / (data.tau_b + state.epsilon))
+        counts = state.counts
+        counts = counts._replace(passes=counts.passes + 1, sweeps=counts.sweeps + 1)
+        state = state._replace(tried=state.tried + 1, counts=counts)
+        return self._look(data, state, soft, keep=False)
 
     def _descend(self, data: Passes, state: NewtonState) -> NewtonState:
+        """The next level of epsilon."""
+        state = self._unstaged(data, state)
         epsilon = max(data.epsilon, state.epsilon / _RATIO)
         if epsilon < 1.5 * data.epsilon:
             epsilon = data.epsilon
-        state = state._replace(epsilon=epsilon, newton=False, tried=0, failed=0)
-        return self._look(data, state, state.g, keep=False)
+        return self._settle(data, state._replace(epsilon=epsilon, failed=0))
 
-    def _sweep(
-        self, data: Passes, state: NewtonState, goal: float, wanted: int | None = None
-    ) -> NewtonState:
-        """Sinkhorn sweeps, as long as they promise to be the cheaper way."""
-        limit = _BURST if wanted is None else wanted - state.tried
-        errors = [state.error]
-        kept = 0.0
-        if wanted is None:
-            kept = data.share(state.f, state.g, state.epsilon, state.cut)
-
-        def leaves(error: float) -> bool:
-            errors.append(error)
-            if wanted is not None or state.tried + len(errors) <= 3:
-                return False
-            return self._prefers_newton(data, errors[-2], error, goal, kept)
-
-        left = False
-
-        def ends(error: float) -> bool:
-            nonlocal left
-            left = leaves(error)
-            return left or error <= goal
-
-        g, done, cost = data.sweeps(state.f, state.g, state.columns, state.epsilon, limit, ends)
+    def _unstaged(self, data: Passes, state: NewtonState) -> NewtonState:
+        """The state with stage one closed: its potentials and its counts taken over."""
+        if state.stage is None:
+            return state
+        sweeps = self._stage_one(data, state)
+        f, g = sweeps.potentials(state.stage)
+        g, extra = sweeps.corrected(state.stage, g, f)
         counts = state.counts
-        counts = counts._replace(passes=counts.passes + cost, sweeps=counts.sweeps + done)
-        tried = state.tried + done
-        left = left or (wanted is not None and tried >= wanted)
-        state = state._replace(counts=counts, tried=tried)
-        after = self._look(
-            data, state, g, keep=left or (done == 1 and tried > 2 and kept < _SPARSE)
-        )
-        if done == 1 and not left:
-            left = leaves(after.error)
-        return after._replace(newton=left)
+        counts = counts._replace(passes=counts.passes + state.stage.passes + extra)
+        return state._replace(f=f, g=g, stage=None, counts=counts)
 
-    def _prefers_newton(
-        self, data: Passes, before: float, error: float, goal: float, kept: float
-    ) -> bool:
+    def _sweep(self, data: Passes, state: NewtonState, goal: float) -> NewtonState:
+        """A few sweeps, and what they tell of the sweeps that would have to follow."""
+        limit = self.sweeps
+        burst = _LOOK if limit is None else min(_BURST, limit - state.tried)
+        stage, errors = self._stage_one(data, state).run(state.stage, burst, goal)
+        tried = state.tried + len(errors)
+        counts = state.counts._replace(sweeps=state.counts.sweeps + len(errors))
+        error = float(stage.measure)
+        state = state._replace(stage=stage, error=error, tried=tried, counts=counts)
+        if error <= goal or (limit is not None and tried < limit):
+            return state
+        if limit is not None:
+            return self._to_newton(data, state)
+        first = _FIRST * data.largest()
+        far = not state.levelled and first > state.epsilon and not error <= _NEAR * data.mass
+        if far and tried >= _PATIENCE:
+            state = self._unstaged(data, state)
+            return self._settle(data, state._replace(epsilon=first, levelled=True))
+        if not far and self._prefers_newton(data, state, errors, goal):
+            return self._to_newton(data, state)
+        return state
+
+    def _to_newton(self, data: Passes, state: NewtonState) -> NewtonState:
+        state = self._unstaged(data, state)
+        return self._look(data, state, state.g, keep=True)
+
+    def _prefers_newton(self, data: Passes, state: NewtonState, errors: Any, goal: float) -> bool:
         """Whether the predicted rest of stage one costs more than Newton steps would."""
-        if not error > goal:
-            return False
-        rate = error / before if before > 0 else 1.0
-        if rate >= 1.0:
+        if not state.error < math.inf:
             return True
-        left = math.log(error / max(goal, 1e-15 * data.mass)) / -math.log(rate)
-        steps = 2.0 + max(0.0, math.log10(error / max(goal, 1e-15 * data.mass)) / 2.5)
-        products = 3.0 / math.sqrt(1.0 - rate)
-        return left * data.sweep_cost > steps * (1.3 + (1.0 + products * PRODUCT) * kept)
+        stage = state.stage
+        omega = float(stage.pace.omega)
+        fall = math.log(state.error / max(goal, 1e-15 * data.mass))
+        before = float(errors[-2]) if len(errors) > 1 else state.error
+        plain = min(state.error / before, 1.0) if before > 0 else 1.0
+        # What over-relaxation makes of the plain rate, as far as that is known by now.
+        root = math.sqrt(1.0 - plain)
+        rate, sweeps = (1.0 - root) / (1.0 + root), _OPTIMISM
+        if omega > 1:
+            plain = rate = omega - 1.0
+            sweeps = 1.5
+        left = _LOOK + sweeps * fall / -math.log(rate) if 0 < rate < 1 else math.inf
+        if rate == 0:
+            left = 1.0
+        steps = 2.0 + fall / math.log(10.0) / 2.5
+        least = 1.3 * steps
+        cost = data.sweep_cost(stage.stored)
+        if not left * cost > least:
+            return False
+        products = 6.0 / math.sqrt(1.0 - min(plain, 1.0 - 1e-6))
+        f, g = self._stage_one(data, state).potentials(stage)
+        kept = data.share(f, g, state.epsilon, state.cut)
+        return left * cost > least + steps * (1.0 + products * PRODUCT) * kept
 
     def _newton(self, data: Passes, state: NewtonState, goal: float) -> NewtonState:
         if state.kept is None:
@@ -314,21 +357,31 @@ class SinkhornNewtonSparse(Method):
 
     def iterate(self, problem: EntropicTransport, state: NewtonState) -> tuple[Potentials, None]:
         data = self._data(problem)
-        x = data.outward(state.f, state.g)
+        pair = state.f, state.g
+        if state.stage is not None:
+            pair = self._stage_one(data, state).point(state.stage)
+        x = data.outward(*pair)
         return Potentials(x.f.astype(problem.dtype), x.g.astype(problem.dtype)), None
 
     def refresh(self, problem: EntropicTransport, state: NewtonState) -> NewtonState:
-        return self._look(self._data(problem), state, state.g, keep=state.newton)
+        data = self._data(problem)
+        if state.stage is not None:
+            return self._to_newton(data, state)
+        return self._look(data, state, state.g, keep=True)
 
     def calls(self, problem: EntropicTransport, state: NewtonState) -> dict[str, int]:
-        counts = state.counts
+        counts = self._counted(state)
         return {"kernel": counts.passes, "matvec": counts.cg}
+
+    def _counted(self, state: NewtonState) -> Counts:
+        open_passes = 0 if state.stage is None else int(state.stage.passes)
+        return state.counts._replace(passes=state.counts.passes + open_passes)
 
     def remember(self, problem: EntropicTransport, state: NewtonState) -> dict[str, Entry]:
         if state.epsilon > self._data(problem).epsilon:
             return {}
         x, _ = self.iterate(problem, state)
-        counted = {name: int(value) for name, value in state.counts._asdict().items()}
+        counted = {name: int(value) for name, value in self._counted(state)._asdict().items()}
         return {
             "potentials": Entry((x.f, x.g), ("size",)),
             "pattern": Entry({"cut": state.cut}, ("size",)),
