@@ -230,7 +230,11 @@ class SinkhornNewtonSparse(Method):
         """A few sweeps, and what they tell of the sweeps that would have to follow."""
         limit = self.sweeps
         burst = _LOOK if limit is None else min(_BURST, limit - state.tried)
-        stage, errors = self._stage_one(data, state).run(state.stage, burst, goal)
+        # The sweeps change their vectors in place; what they have stored of the plan stays.
+        stage = state.stage
+        names = ("f", "g", "u", "v", "rows", "columns")
+        stage = stage._replace(**{name: getattr(stage, name).copy() for name in names})
+        stage, errors = self._stage_one(data, state).run(stage, burst, goal)
         tried = state.tried + len(errors)
         counts = state.counts._replace(sweeps=state.counts.sweeps + len(errors))
         error = float(stage.measure)
