@@ -12,6 +12,7 @@ from resolvent._core.memory import Entry, Memory
 from resolvent._core.method import Method
 from resolvent._core.problem import Engine
 from resolvent._core.solution import Reason
+from resolvent.transport.acceleration import paced
 from resolvent.transport.coupling import Potentials
 from resolvent.transport.passes import PRODUCT, Kept, Passes
 from resolvent.transport.problem import EntropicTransport
@@ -63,6 +64,8 @@ class NewtonState(NamedTuple):
     failed: int
     status: int
     target: float
+    omega: float
+    quick: bool
     counts: Counts
 
 
@@ -146,11 +149,16 @@ class SinkhornNewtonSparse(Method):
         cut = float(pattern.get("cut", _CUT))
         state = NewtonState(
             f, g, None, None, None, data.epsilon, math.inf, -math.inf, None, 0, False, 0.0,
-            _RADIUS, cut, 0, 0, 0.0, Counts(),
+            _RADIUS, cut, 0, 0, 0.0, float(pattern.get("omega", 1.0)),
+            bool(pattern.get("quick", False)), Counts(),
         )  # fmt: skip
         if self.sweeps == 0:
             return self._look(data, state, g, keep=False)
-        return self._settle(data, state)
+        state = self._settle(data, state)
+        if self.sweeps is not None or state.stage is None or not state.omega > 1.0:
+            return state
+        # The relaxation that the last problem came to tells the rate before the first sweep.
+        return state._replace(stage=state.stage._replace(pace=paced(state.omega, state.error)))
 
     def _settle(self, data: Passes, state: NewtonState) -> NewtonState:
         """The state at the start of stage one, at its potentials and its epsilon."""
@@ -192,7 +200,9 @@ class SinkhornNewtonSparse(Method):
         if not last and state.error <= goal:
             return self._descend(data, state)
         if state.stage is not None:
-            return self._sweep(data, state, goal)
+            if not self._knows_better(data, state, goal, last):
+                return self._sweep(data, state, goal)
+            state = self._to_newton(data, state)
         if data.form is None and state.tried < (_PLAIN if self.sweeps is None else self.sweeps):
             return self._plain_sweep(data, state)
         return self._newton(data, state, goal)
@@ -237,8 +247,8 @@ class SinkhornNewtonSparse(Method):
         stage, errors = self._stage_one(data, state).run(stage, burst, goal)
         tried = state.tried + len(errors)
         counts = state.counts._replace(sweeps=state.counts.sweeps + len(errors))
-        error = float(stage.measure)
-        state = state._replace(stage=stage, error=error, tried=tried, counts=counts)
+        error, omega = float(stage.measure), max(state.omega, float(stage.pace.omega))
+        state = state._replace(stage=stage, error=error, tried=tried, counts=counts, omega=omega)
         if error <= goal or (limit is not None and tried < limit):
             return state
         if limit is not None:
@@ -251,6 +261,16 @@ class SinkhornNewtonSparse(Method):
         if not far and self._prefers_newton(data, state, errors, goal):
             return self._to_newton(data, state)
         return state
+
+    def _knows_better(self, data: Passes, state: NewtonState, goal: float, last: bool) -> bool:
+        """Whether the last problem says that Newton steps are better from the start."""
+        if self.sweeps is not None or not last or state.tried or not state.error < math.inf:
+            return False
+        if state.error > _NEAR * data.mass:
+            return False
+        if state.quick:
+            return True
+        return state.omega > 1.0 and self._prefers_newton(data, state, [], goal)
 
     def _to_newton(self, data: Passes, state: NewtonState) -> NewtonState:
         state = self._unstaged(data, state)
@@ -271,10 +291,12 @@ class SinkhornNewtonSparse(Method):
         if omega > 1:
             plain = rate = omega - 1.0
             sweeps = 1.5
-        left = _LOOK + sweeps * fall / -math.log(rate) if 0 < rate < 1 else math.inf
+        left = sweeps * fall / -math.log(rate) if 0 < rate < 1 else math.inf
+        left += 0.0 if omega > 1 else _LOOK
         if rate == 0:
             left = 1.0
-        steps = 2.0 + fall / math.log(10.0) / 2.5
+        whole = math.log(data.mass / max(goal, 1e-15 * data.mass))
+        steps = 2.0 + max(0.0, math.log2(whole / max(whole - fall, 1.5)))
         least = 1.3 * steps
         cost = data.sweep_cost(stage.stored)
         if not left * cost > least:
@@ -385,10 +407,12 @@ class SinkhornNewtonSparse(Method):
         if state.epsilon > self._data(problem).epsilon:
             return {}
         x, _ = self.iterate(problem, state)
+        newton = state.stage is None and state.counts.newton > 0
+        pattern = {"cut": state.cut, "omega": state.omega, "quick": newton}
         counted = {name: int(value) for name, value in self._counted(state)._asdict().items()}
         return {
             "potentials": Entry((x.f, x.g), ("size",)),
-            "pattern": Entry({"cut": state.cut}, ("size",)),
+            "pattern": Entry(pattern, ("size",)),
             "sinkhorn-newton": Entry(counted, ()),
         }
 
