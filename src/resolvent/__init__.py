@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from resolvent._core.warm import Previous as Previous
     from resolvent._core.warm import WarmStart as WarmStart
     from resolvent.linear.problem import LinearSystem as LinearSystem
+    from resolvent.transport.barycenter import EntropicBarycenter as EntropicBarycenter
     from resolvent.transport.problem import EntropicTransport as EntropicTransport
     from resolvent.transport.schrodinger.problem import SchrodingerBridge as SchrodingerBridge
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Certificate": "_core.solution",
     "DamagedFile": "_core.files",
+    "EntropicBarycenter": "transport.barycenter",
     "EntropicTransport": "transport.problem",
     "Entry": "_core.memory",
     "Extrapolated": "_core.warm",
@@ -72,6 +74,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Certificate",
     "DamagedFile",
+    "EntropicBarycenter",
     "EntropicTransport",
     "Entry",
     "Extrapolated",

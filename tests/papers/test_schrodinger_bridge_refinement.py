@@ -8,7 +8,7 @@ import resolvent as rs
 from resolvent.papers import Settings, reproduce
 from resolvent.papers import schrodinger_bridge_refinement as paper
 from resolvent.papers import schrodinger_bridge_refinement_data as data
-from resolvent.transport.schrodinger import Linear, SchrodingerBridge
+from resolvent.transport.schrodinger import LinearDrift, SchrodingerBridge
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +52,11 @@ def test_the_distance_is_the_exact_transport_cost():
 
 def test_rounds_are_those_of_the_front_door():
     system = data.rotation(20, 4)
-    run = paper._run(Settings(), system, Linear(), 3, 2)
+    run = paper._run(Settings(), system, LinearDrift(), 3, 2)
     assert run.emd.shape == (3, 2)
     assert run.objectives_fall
     snapshots = system.snapshots(np.random.default_rng(3))
-    problem = SchrodingerBridge(snapshots[::2], system.times[::2], system.sigma, Linear())
+    problem = SchrodingerBridge(snapshots[::2], system.times[::2], system.sigma, LinearDrift())
     method = rs.transport.schrodinger.IterativeReferenceRefinement(acceleration=0)
     sol = rs.solve(problem, method, max_steps=3, throw=False)
     assert np.allclose(sol.x.theta, run.theta[-1])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from resolvent.transport.schrodinger import BridgedProcess, Brownian, Linear, SchrodingerBridge
+from resolvent.transport.schrodinger import BridgedProcess, Brownian, LinearDrift, SchrodingerBridge
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +172,7 @@ class Bridges:
         return tuple(points), times
 
     def wrap(self, snapshots: Any, times: Any, sigma: float = 0.5, drifts: bool = True) -> Bridge:
-        family = Linear(offset=False) if drifts else Brownian()
+        family = LinearDrift(offset=False) if drifts else Brownian()
         columns = [points[:, None] for points in snapshots]
         problem = SchrodingerBridge(columns, times, sigma, family, 4)
         return Bridge(problem, snapshots, times, sigma, 4, drifts)

@@ -12,6 +12,7 @@ else the tests ask of a house, `Linear` shows; tests of what not every house has
 import dataclasses
 from typing import Any
 
+from suite.barycenters import Barycenters
 from suite.bridges import Bridges
 from suite.linear import Linear
 from suite.transport import Entropic
@@ -23,6 +24,7 @@ from resolvent.transport.schrodinger import SchrodingerBridge
 HOUSES = {
     rs.LinearSystem: Linear(),
     rs.EntropicTransport: Entropic(),
+    rs.EntropicBarycenter: Barycenters(),
     SchrodingerBridge: Bridges(),
 }
 

@@ -201,7 +201,10 @@ def test_tolerance_below_the_precision_ends_in_words(pair):
     sample = pair.house.sample(pair.engine)
     sol = rs.solve(sample.problem, pair.method, rtol=1e-30, throw=False)
     assert not sol.converged
-    assert sol.reason in (rs.Reason.stalled, rs.Reason.breakdown)
+    ends = [rs.Reason.stalled, rs.Reason.breakdown]
+    if getattr(pair.house, "endless", False):
+        ends.append(rs.Reason.max_steps)
+    assert sol.reason in ends
     assert sol.certificate.relative <= pair.house.floor
 
 

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from resolvent.transport import DenseCost, PointCost
+from resolvent.transport import kernels_rounding as rounding
 from resolvent.transport import kernels_scaling as scaling
 from resolvent.transport import kernels_softmin as kernels
 from resolvent.transport import kernels_storing as storing
+from resolvent.transport.softmin import exponent_blocks, kernel_form
 
 EMPTY = np.empty((0, 0))
 
@@ -69,6 +72,66 @@ def test_marginals_and_products_are_those_of_the_plan():
         np.testing.assert_allclose(product, P @ V, rtol=0, atol=1e-13 * P.sum(1).max())
         product = kernels.apply(*cost, epsilon, f, g, log_a, log_b, V[:, 0])
         np.testing.assert_allclose(product, P @ V[:, 0], rtol=0, atol=1e-13 * P.sum(1).max())
+
+
+def sides_of(f, g, log_a, log_b, epsilon):
+    return f, g, log_a, log_b, f / epsilon + log_a, g / epsilon + log_b
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_judges_a_plan_is_summed_over_it(exact, dtype):
+    epsilon = 0.05
+    f, g, log_a, log_b = potentials(epsilon)
+    rng = np.random.default_rng(3)
+    v, rest = rng.random(301), rng.random(301)
+    for cost, C in cases(dtype):
+        P = np.exp(log_a[:, None] + log_b + (f[:, None] + g - C) / epsilon)
+        wanted = P.sum(1) * rng.uniform(0.5, 1.5, 70)
+        u = np.minimum(1.0, np.divide(wanted, P.sum(1), out=np.ones(70), where=wanted > 0))
+        sides = sides_of(f, g, log_a, log_b, epsilon)
+        rows, columns, excess, expenses = rounding.judge(cost, exact, epsilon, sides, wanted)
+        np.testing.assert_allclose(rows, P.sum(1), rtol=1e-13)
+        np.testing.assert_allclose(columns, P.sum(0), rtol=1e-13)
+        np.testing.assert_allclose(excess, P.T @ (1.0 - u), rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(expenses, (C * P).sum(1), rtol=1e-13)
+        sums, moved, spread = rounding.shrink(cost, exact, epsilon, sides, v, rest)
+        np.testing.assert_allclose(sums, P @ v, rtol=1e-13)
+        np.testing.assert_allclose(moved, (C * P) @ v, rtol=1e-13)
+        np.testing.assert_allclose(spread, C @ rest, rtol=1e-13)
+        assert (rounding.shrink(cost, exact, epsilon, sides, None, rest)[2] == spread).all()
+
+
+@pytest.mark.parametrize("kind", ["matrix", *kernels.KINDS])
+def test_large_exponents_are_rounded_as_in_numpy(kind):
+    epsilon = 1e-9
+    rng = np.random.default_rng(6)
+    x, y = rng.random((9, 3)), rng.random((40, 3))
+    cost = DenseCost(rng.random((9, 40))) if kind == "matrix" else PointCost(x, y, kind)
+    f, g = rng.random(9), rng.random(40)
+    log_a, log_b = np.log(rng.random(9)), np.log(rng.random(40))
+    ((_, _, C, wanted),) = exponent_blocks(cost, epsilon, f, g, log_a, log_b)
+    form, _ = kernel_form(cost)
+    sides = sides_of(f, g, log_a, log_b, epsilon)
+    c, e = np.empty(40), np.empty(40)
+    for i in range(9):
+        rounding._plain_row(*form, epsilon, sides, i, c, e)
+        assert (c == C[i]).all()
+        assert (e == wanted[i]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_plan_is_stored_with_its_sums(dtype):
+    epsilon = 0.05
+    f, g, log_a, log_b = potentials(epsilon)
+    *_, base, head = sides_of(f, g, log_a, log_b, epsilon)
+    for cost, C in cases(dtype):
+        K = np.empty((70, 301), dtype)
+        rows, columns = storing.build_dense(*cost, epsilon, base, head, K)
+        P = np.exp(base[:, None] + head - C / epsilon)
+        np.testing.assert_allclose(K, P, rtol=1e-13 if dtype == np.float64 else 1e-6)
+        np.testing.assert_allclose(rows, K.sum(1, dtype=float), rtol=1e-13)
+        np.testing.assert_allclose(columns, K.sum(0, dtype=float), rtol=1e-13)
 
 
 def test_exponentials_are_accurate_and_tame_at_the_ends():

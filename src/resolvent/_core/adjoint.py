@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -27,8 +28,8 @@ class Implicit(Adjoint):
     derivative is NaN: a wrong number never looks like a right one.
 
     Args:
-        solver: a lineax solver for the derivative's system; None picks a dense factorization for
-            up to 256 unknowns and GMRES beyond.
+        solver: a lineax solver for the derivative's system; None picks the problem's own, where it
+            has one, else a dense factorization for up to 256 unknowns and GMRES beyond.
         rtol: relative tolerance of that GMRES.
 
     Example:
@@ -78,8 +79,13 @@ def attach(problem: Any, x: Any, certified: Any, rule: Implicit) -> Any:
         _, drift = jax.jvp(lambda a: eqx.combine(a, rest).optimality(x), (arrays,), (tangents[0],))
         _, slope = jax.linearize(lambda y: eqx.combine(arrays, rest).optimality(y), x)
         # Both directions of differentiation pass through a solve that reports its failure as NaN.
+        own = eqx.combine(arrays, rest).slope_solver(x) if rule.solver is None else None
+
+        def solve(mv: Any, target: Any, transposed: bool) -> Any:
+            return _solve(rule, mv, target) if own is None else own(target, transposed)
+
         moved = jax.lax.custom_linear_solve(
-            slope, drift, lambda mv, c: _solve(rule, mv, c), lambda mv, c: _solve(rule, mv, c)
+            slope, drift, partial(solve, transposed=False), partial(solve, transposed=True)
         )
         return x, jax.tree_util.tree_map(lambda leaf: -leaf * trust.astype(leaf.dtype), moved)
 

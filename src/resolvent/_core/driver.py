@@ -207,7 +207,7 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
         _save(hooks, stepper, steps, time.perf_counter() - began + elapsed_before)
     x, witness = stepper.point()
     certificate = stepper.judge().against(limits.rtol, limits.atol) if passed is None else passed
-    if reason is not Reason.target:
+    if reason not in (Reason.target, Reason.infeasible):
         # No answer is worse than what was there at the start.
         start = stepper.problem.start(key) if x0 is None else x0
         known = stepper.problem.certify(start).as_numbers().against(limits.rtol, limits.atol)

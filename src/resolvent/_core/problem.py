@@ -2,6 +2,7 @@
 
 import abc
 import zlib
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -79,9 +80,18 @@ class Problem(Value):
             return jax.tree_util.tree_map(np.array, x)
         return x
 
+    def restore_witness(self, witness: Any) -> Any:
+        """A witness in the kind of array that the user's data have."""
+        return witness
+
     def optimality(self, x: Any) -> Any:
         """What the implicit derivative is taken through: zero at an answer, regular there."""
         return self.residual(x)
+
+    def slope_solver(self, x: Any) -> Callable[[Any, bool], Any] | None:
+        """A function `(target, transposed)` that solves with the derivative of `optimality` at an
+        answer or with its transpose, where the problem knows better than a general solver."""
+        return None
 
     def as_answer(self, x: Any) -> Any:
         """What a solution holds as `x` for a point: the point, or a value made of it."""

@@ -298,7 +298,9 @@ class Solution:
 
 
 def _number(value: Any) -> Any:
-    return float(value) if np.ndim(value) == 0 else value
+    if np.ndim(value):
+        return value
+    return bool(value) if np.asarray(value).dtype == bool else float(value)
 
 
 def _plain(value: Any) -> Any:

@@ -286,6 +286,7 @@ def _solve_eager(
         if bar is not None:
             bar.close()
     x = problem.as_answer(problem.restore(outcome.x))
+    outcome.witness = problem.restore_witness(outcome.witness)
     certificate, reason = _judged(problem, prepared, x, outcome, rtol, atol)
     # A solve that was cut off shows what the clock did, not what the method can do.
     remembered = {} if reason in (Reason.time, Reason.interrupted) else stepper.remember()
@@ -351,6 +352,8 @@ def _judged(
     certificate = outcome.certificate
     if prepared is not problem:
         certificate = problem.certify(x, outcome.witness).against(rtol, atol)
+        if isinstance(certificate.value, jax.Array):
+            certificate = certificate.as_numbers()
     if certificate.holds:
         return certificate, Reason.target
     if outcome.reason is Reason.target:
@@ -396,19 +399,20 @@ def _solve_pure(
     key = jax_key(key) if method.random else None
     known = _NOTHING if memory is None else memory
     memory = known.only(method.reads)
+    still = jax.tree_util.tree_map(_stopped, problem)
     if isinstance(adjoint, Unrolled):
         run: Any = traced.unrolled
         given: tuple[Any, ...] = (problem, method.bind(problem), start)
     else:
         run = traced.pure
-        still = jax.tree_util.tree_map(_stopped, problem)
         given = (still, *jax.tree_util.tree_map(_stopped, (method.bind(still), start)))
     x, witness, certificate, reason, done, calls, state = run(
         *given, memory, key, rtol, atol, max_steps
     )
     if isinstance(adjoint, Implicit):
         x = attach(problem, x, certificate.holds, adjoint)
-    x = problem.as_answer(x)
+    # What an answer tells besides its point depends on the data as well.
+    x = (still if adjoint is None else problem).as_answer(x)
     remembered = method.remember(problem, state)
     return Solution(
         x=x, certificate=certificate, reason_code=reason, steps=done, calls=calls,

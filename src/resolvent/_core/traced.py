@@ -93,7 +93,8 @@ def _facts(problem: Any, method: Any, state: Any, target: Any, report: Any) -> A
         numbers += [certificate.value, certificate.scale]
     dtype = measure.dtype
     floats = jnp.concatenate([jnp.stack([jnp.asarray(n, dtype) for n in numbers]), trace])
-    counts = [jnp.asarray(count, jnp.int32) for count in calls.values()]
+    # A dictionary comes out of a compiled program with its keys sorted.
+    counts = [jnp.asarray(calls[name], jnp.int32) for name in sorted(calls)]
     integers = jnp.stack([done.astype(jnp.int32), status.astype(jnp.int32), *counts])
     return x, witness, certificate, dict.fromkeys(calls, 0), floats, integers
 
@@ -278,8 +279,9 @@ def _ended(
     """The result of a pure solve: no answer is worse than its start."""
     x, witness = method.iterate(problem, state)
     reason = jnp.where(jnp.all(certificate.holds), Reason.target.code, reason)
-    start = problem.certify(x0).against(rtol, atol)
+    start = problem.certify(x0, witness).against(rtol, atol)
     worse = ~(jnp.max(certificate.value) <= jnp.max(start.value))
+    worse = worse & (reason != Reason.infeasible.code)
     x, certificate = jax.tree_util.tree_map(
         lambda first, now: jnp.where(worse, first, now), (x0, start), (x, certificate)
     )

@@ -169,12 +169,12 @@ def _seeds(settings: Settings, default: int = 5) -> range:
 
 
 def _rotations(settings: Settings, symmetric: bool) -> list[Run]:
-    from resolvent.transport.schrodinger import Linear
+    from resolvent.transport.schrodinger import LinearDrift
 
     system = data.rotation(*settings.pick((150, 8), full=(400, 8), tiny=(24, 4)))
     rounds = settings.pick(ROUNDS, full=25, tiny=5)
     return [
-        _run(settings, system, Linear(symmetric=symmetric), seed, rounds)
+        _run(settings, system, LinearDrift(symmetric=symmetric), seed, rounds)
         for seed in _seeds(settings)
     ]
 

@@ -41,7 +41,7 @@ class Barycenter(Value):
         ```python
         import numpy as np, resolvent as rs
         swap, masses = np.array([[0.0, 1.0], [1.0, 0.0]]), np.eye(2)
-        problem = rs.transport.EntropicBarycenter(swap, masses, None, 0.1)
+        problem = rs.EntropicBarycenter(swap, masses, None, 0.1)
         sol = rs.solve(problem, rtol=1e-9)
         assert np.allclose(sol.masses, 0.5) and len(sol.couplings) == 2
         ```
@@ -59,7 +59,7 @@ class Barycenter(Value):
     @property
     def masses(self) -> Float[Any, " n"]:
         """The barycenter: masses on the support, of the measures' total up to the certificate."""
-        return self._each(lambda one: one.problem.barycenter(one._rows()))
+        return self._each(_masses)
 
     @property
     def couplings(self) -> tuple[Coupling, ...]:
@@ -86,8 +86,9 @@ class Barycenter(Value):
             ]
         return jax.tree_util.tree_unflatten(structure, members)
 
-    def _rows(self) -> Any:
-        return self.problem.rows(self.potentials, soft=not isinstance(self.g[0], np.ndarray))
+    def _fitted(self) -> tuple[Any, Any]:
+        fit = _fit if isinstance(self.g[0], np.ndarray) else _compiled_fit
+        return fit(self.problem, self.potentials)
 
     def _axes(self, leaves: list[Any]) -> list[int | None]:
         potentials = len(self.g) + (self.h is not None)
@@ -109,9 +110,23 @@ class Barycenter(Value):
             return jax.vmap(member, in_axes=tuple(self._axes(leaves)))(*leaves)
 
 
+def _fit(problem: Any, x: BarycenterPotentials) -> tuple[Any, Any]:
+    """The barycenter of potentials, and what fits the rows of its plans."""
+    rows = problem.rows(x, soft=not isinstance(x.g[0], np.ndarray))
+    return problem.barycenter(rows), rows
+
+
+# Outside of transformations too: loops over the measures would be compiled at every call.
+_compiled_fit = jax.jit(_fit)
+
+
+def _masses(one: Barycenter) -> Any:
+    return one._fitted()[0]
+
+
 def _couplings(one: Barycenter) -> tuple[Coupling, ...]:
-    problem, rows = one.problem, one._rows()
-    a = problem.barycenter(rows)
+    problem = one.problem
+    a, rows = one._fitted()
     a = a * (problem.scale(None) / a.sum())
     return tuple(
         Coupling(f, g, problem.coupling_problem(k, a))

@@ -47,8 +47,11 @@ class EntropicBarycenter(Problem):
     over plans with one common marginal P_k 1 = a and with P_k^T 1 = b_k. Its answer is blurred: of
     equal Gaussians with squared distances by the variance epsilon / 2. Debiased, the problem is
     min over a of sum_k w_k OT_k(a, b_k) - OT(a, a) / 2, the barycenter of Sinkhorn divergences,
-    which is not blurred and does not depend on r. Where its masses vanish (measures that are single
-    points, say) tight tolerances take many steps.
+    which is not blurred and does not depend on r. What epsilon blurs it must restore: where masses
+    of the answer vanish (measures that are single points, say), or points lie closer together than
+    about the square root of epsilon (squared distances), it takes many steps, which may end with
+    the reason `max_steps` or `stalled`, and a small marginal error can hide masses that are still
+    far from the answer.
 
     A point is made of potentials g_k of the measures (and h, debiased). They determine the
     barycenter, a = r exp((h - sum_k w_k softmin_k(g_k)) / epsilon), and plans whose row sums are a.
@@ -81,7 +84,7 @@ class EntropicBarycenter(Problem):
         masses = [np.exp(-((x - m) ** 2) / 0.01) for m in (0.3, 0.7)]
         masses = [one / one.sum() for one in masses]
         cost = rs.transport.PointCost(x, x)
-        problem = rs.transport.EntropicBarycenter(cost, masses, [0.5, 0.5], 0.01, debias=True)
+        problem = rs.EntropicBarycenter(cost, masses, [0.5, 0.5], 0.01, debias=True)
         sol = rs.solve(problem, rtol=1e-5)
         assert abs(sol.masses @ (x - 0.5) ** 2 - 0.005) < 1e-4  # the width of either
         ```
@@ -334,6 +337,13 @@ class EntropicBarycenter(Problem):
                 advice="g holds one array a measure; h is None without debiasing.",
             )  # fmt: skip
         g, h = x0
+        rows = isinstance(g, np.ndarray | jax.Array) and g.ndim == 2
+        if not (rows or isinstance(g, list | tuple)):
+            refuse(
+                TypeError, name, given=f"a {type(g).__name__} as the potentials g",
+                needed="a list of potentials, one a measure",
+                advice="Put even a single potential into a list.",
+            )  # fmt: skip
         wanted = [one.shape for one in self.masses] + [(self.shape[1],)] * self.debiased
         parts = [real_array(name, part) for part in (*g, *(() if h is None else (h,)))]
         if [part.shape for part in parts] != wanted or (h is None) == self.debiased:

@@ -41,8 +41,11 @@ class BregmanProjections(Method):
 
     Convergence:
         Not debiased: to the one answer from everywhere, as alternating projections in the
-        Kullback-Leibler divergence; linear where the plans are positive. Debiased: not proved;
-        linear in practice where the answer is positive, like 1 / k where its mass vanishes. The
+        Kullback-Leibler divergence; linear where the plans are positive. Debiased: not proved. In
+        practice linear where the answer is positive, the slower the more of its details the plans
+        smooth away, and like 1 / k where its mass vanishes: for two single points on a line of 50,
+        epsilon a hundredth of the largest cost, the marginal error is 6e-4 after 2,000 steps,
+        1e-5 after 20,000 and 5e-7 after 100,000, where the solve ends with `max_steps`. The
         certificate tells whether it arrived.
 
     Example:
@@ -52,7 +55,7 @@ class BregmanProjections(Method):
         left, right = (np.exp(-((x - m) ** 2) / 0.01) for m in (0.3, 0.7))
         masses = [left / left.sum(), right / right.sum()]
         cost = rs.transport.PointCost(x, x)
-        problem = rs.transport.EntropicBarycenter(cost, masses, None, 0.01)
+        problem = rs.EntropicBarycenter(cost, masses, None, 0.01)
         sol = rs.solve(problem, rs.transport.BregmanProjections(), rtol=1e-9)
         assert sol.converged and abs(sol.masses @ x - 0.5) < 1e-6
         ```
@@ -79,9 +82,6 @@ class BregmanProjections(Method):
 
     def iterate(self, problem: Any, state: ProjectionState) -> tuple[Any, Any]:
         return BarycenterPotentials(state.g, state.h), None
-
-    def refresh(self, problem: Any, state: ProjectionState) -> ProjectionState:
-        return self._at(problem, state.g, state.h, state.passes)
 
     def calls(self, problem: Any, state: ProjectionState) -> dict[str, Any]:
         return {"kernel": state.passes}

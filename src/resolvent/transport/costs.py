@@ -121,13 +121,16 @@ class DenseCost(Cost):
                 needed="shape (n, m) with at least one entry",
                 advice="Give the cost of every pair; points and grids go into PointCost, GridCost.",
             )  # fmt: skip
-        finite("cost", matrix)
         flipped = False
         if isinstance(matrix, np.ndarray):
             if matrix.flags.f_contiguous and not matrix.flags.c_contiguous:
                 matrix, flipped = matrix.T, True
             matrix = np.ascontiguousarray(matrix)
-        _not_negative(matrix)
+        # What lies between two numbers is a number; the rest says what is wrong.
+        known = isinstance(matrix, np.ndarray)
+        if not (known and matrix.min() >= 0 and matrix.max() < math.inf):
+            finite("cost", matrix.T if flipped else matrix)
+            _not_negative(matrix)
         vars(self).update(matrix=matrix, flipped=flipped)
 
     @property
@@ -276,6 +279,11 @@ class PointCost(Cost):
             with scope(needs_double(x)):
                 return np.asarray(_pairs(self.function, self.flipped, x, y))
         return _pairs(self.function, self.flipped, x, y)
+
+    @property
+    def coordinatewise(self) -> bool:
+        """Whether `rows` adds up coordinates in their order, and forms no matrix product."""
+        return self.kind != "sqeuclidean" or self.x.shape[1] <= _FEW
 
     def _center(self) -> Any:
         # Both clouds move together, so the derivative does not see it.

@@ -114,15 +114,14 @@ class Coupling(Value):
                 ValueError, "rounded", given="a problem with a penalty on its marginals",
                 needed="marginals that are held exactly", advice="Every plan is admissible there.",
             )  # fmt: skip
-        return round_potentials(
-            problem.cost, problem.epsilon, one.f, one.g, problem.a, problem.b, one.marginals
-        )
+        arguments = problem.cost, problem.epsilon, one.f, one.g, problem.a, problem.b
+        return round_potentials(*arguments)
 
     @property
     def gap(self) -> float:
         """An upper bound of the duality gap, by which no admissible plan can be better."""
         one = self._on_host("gap")
-        return one.problem.gap(Potentials(one.f, one.g), one.marginals)
+        return one.problem.gap(Potentials(one.f, one.g))
 
     def apply(
         self, v: Float[Any, " m"] | Float[Any, "m k"]

@@ -10,9 +10,11 @@ import numba
 import numpy as np
 
 from resolvent.transport.kernels_softmin import (
+    DENSE,
     FAST,
     block_count,
     block_rows,
+    costs,
     exp,
     exponents,
     threads,
@@ -22,38 +24,50 @@ _FLUSH = 1e-250  # entries below are zero: their products with scalings must sta
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _row_of_plan(z, base, out):
-    for j in range(np.uint64(z.shape[0])):
-        value = exp(base + z[j])
+def _row_of_plan(c, inverse, base, head, out, columns):
+    """Store a row, add it to ``columns``, return its sum."""
+    total = 0.0
+    for j in range(np.uint64(out.shape[0])):
+        value = exp(base + (head[j] - inverse * np.float64(c[j])))
         out[j] = value if value > _FLUSH else 0.0
+        kept = np.float64(out[j])
+        columns[j] += kept
+        total += kept
+    return total
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _build_block(kind, A, B, epsilon, base, head, K, block):
-    size, n = block_rows(base.shape[0]), base.shape[0]
-    z = np.empty(head.shape[0])
+def _build_block(kind, A, B, epsilon, base, head, K, rows, parts, block):
+    size, n, m = block_rows(base.shape[0]), base.shape[0], head.shape[0]
+    c, columns, inverse = np.empty(m), parts[block], 1.0 / epsilon
+    columns[:] = 0.0
     for i in range(block * size, min(n, block * size + size)):
-        exponents(kind, A, B, i, 1.0 / epsilon, head, z)
-        _row_of_plan(z, base[i], K[i])
+        if kind == DENSE:
+            rows[i] = _row_of_plan(A[i], inverse, base[i], head, K[i], columns)
+        else:
+            costs(kind, A, B, i, 0, m, c)
+            rows[i] = _row_of_plan(c, inverse, base[i], head, K[i], columns)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _build_alone(kind, A, B, epsilon, base, head, K):
-    for block in range(block_count(base.shape[0])):
-        _build_block(kind, A, B, epsilon, base, head, K, block)
+def _build_alone(kind, A, B, epsilon, base, head, K, rows, parts):
+    for block in range(parts.shape[0]):
+        _build_block(kind, A, B, epsilon, base, head, K, rows, parts, block)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def _build_threads(kind, A, B, epsilon, base, head, K):
-    for block in numba.prange(block_count(base.shape[0])):
-        _build_block(kind, A, B, epsilon, base, head, K, block)
+def _build_threads(kind, A, B, epsilon, base, head, K, rows, parts):
+    for block in numba.prange(parts.shape[0]):
+        _build_block(kind, A, B, epsilon, base, head, K, rows, parts, block)
 
 
 def build_dense(kind, A, B, epsilon, base, head, K):
-    """Write the plan of `base_i + head_j - C_ij / epsilon` to K."""
-    args: tuple = (kind, A, B, epsilon, base, head, K)
+    """Write the plan of `base_i + head_j - C_ij / epsilon` to K; its row and column sums."""
+    rows, parts = np.empty(len(base)), np.empty((block_count(len(base)), len(head)))
+    args: tuple = (kind, A, B, epsilon, base, head, K, rows, parts)
     with threads(K.size) as together:
         (_build_threads if together else _build_alone)(*args)
+    return rows, parts.sum(axis=0)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)

@@ -14,12 +14,11 @@ from resolvent._core.precision import needs_double, scope
 from resolvent._core.problem import Engine, Problem
 from resolvent._core.solution import Certificate
 from resolvent._core.value import static
-from resolvent.transport.costs import as_cost, common_dtype
+from resolvent.transport.costs import DenseCost, as_cost, common_dtype
 from resolvent.transport.coupling import Coupling, Potentials
-from resolvent.transport.rounding import divergence, entropy, round_potentials
-from resolvent.transport.softmin import hard_log, marginals, plan_blocks, ratios
+from resolvent.transport.rounding import Totals, divergence, entropy, round_potentials, totals
+from resolvent.transport.softmin import hard_log, marginals, ratios
 
-_ROUNDED = 1e-11  # rounding of an exponent that no marginal error shows
 _SAME = {"f": 1e-6, "d": 1e-9}  # how far two sums of masses may differ, relatively
 
 
@@ -198,17 +197,17 @@ class EntropicTransport(Problem):
                 value = value - tau * (mass @ xp.expm1(-potential / tau))
         return float(value) if isinstance(value, np.floating) else value
 
-    def gap(self, x: Potentials, sums: tuple[Any, Any]) -> float:
-        """An upper bound of the duality gap of NumPy potentials whose plan has these marginals.
+    def gap(self, x: Potentials, known: Totals | None = None) -> float:
+        """An upper bound of the duality gap of NumPy potentials, whose sums may be known.
 
         With penalties every plan is admissible, and the gap is tau KL(P 1 | a exp(-f / tau)) for
         each side; a side that is held exactly is rounded first.
         """
+        arguments = self.cost, self.epsilon, x.f, x.g, self.a, self.b
         if self.balanced:
-            return round_potentials(
-                self.cost, self.epsilon, x.f, x.g, self.a, self.b, sums
-            ).gap  # fmt: skip
-        logs, total, sums = [self.log_a, self.log_b], 0.0, tuple(sums)
+            return round_potentials(*arguments, known).gap
+        found = totals(*arguments) if known is None else known
+        logs, total, sums = [self.log_a, self.log_b], 0.0, (found.rows, found.columns)
         if None in self.penalty:
             held = self.penalty.index(None)
             mass, before = (self.a, self.b)[held], sums[held]
@@ -233,46 +232,31 @@ class EntropicTransport(Problem):
             left, right = self.residual(x)
             value = jnp.abs(left).sum() + jnp.abs(right).sum()
             return self._certificate(value, self.scale(x), {})
-        final = isinstance(x, Coupling)
         double = self.double()
         x = Potentials(np.asarray(x.f, np.float64), np.asarray(x.g, np.float64))
         with np.errstate(all="ignore"):
-            sums = double._sums(x)
-            errors = [
+            sums = totals(double.cost, double.epsilon, x.f, x.g, double.a, double.b)
+            row_error, column_error = (
                 float(np.abs(double._wanted(side, x[side]) - sums[side]).sum()) for side in (0, 1)
-            ]
-            value = errors[0] + errors[1]
+            )
+            value = row_error + column_error
             if math.isnan(value):
                 value = math.inf
-            details = {"row error": errors[0], "column error": errors[1]}
-            if final:
-                details.update(double._bounds(x, sums))
-        return self._certificate(value, double.scale(x), details if final else {})
+            details = {"row error": row_error, "column error": column_error}
+            details.update(double._bounds(x, sums))
+        return self._certificate(value, double.scale(x), details)
 
-    def _sums(self, x: Potentials) -> tuple[Any, Any]:
-        """The marginals of NumPy potentials, of the very plan that the user is given."""
-        arguments = (self.cost, self.epsilon, x.f, x.g, self.log_a, self.log_b)
-        # Where the plan is not nothing, costs are of the size of the potentials.
-        largest = float(np.abs(x.f).max() + np.abs(x.g).max())
-        if largest * np.finfo(float).eps <= _ROUNDED * self.epsilon:
-            return marginals(*arguments)
-        # Exponents so large are rounded differently in a kernel that adds them in another order.
-        rows, columns = np.empty(self.shape[0]), np.zeros(self.shape[1])
-        for begin, end, _, block in plan_blocks(*arguments):
-            rows[begin:end] = block.sum(1)
-            columns += block.sum(0)
-        return rows, columns
-
-    def _bounds(self, x: Potentials, sums: tuple[Any, Any]) -> dict[str, float]:
+    def _bounds(self, x: Potentials, sums: Totals) -> dict[str, float]:
         """What the potentials prove about objective and cost."""
         if not self.balanced:
             return {"gap": self.gap(x, sums)}
         a, b, epsilon = self.a, self.b, self.epsilon
         rounded = round_potentials(self.cost, epsilon, x.f, x.g, a, b, sums)
         gap, mass = rounded.gap, float(a.sum())
-        term = self.dual(x, sums[0]) + gap - rounded.cost
+        term = self.dual(x, sums.rows) + gap - rounded.cost
         # No plan shares more information between its sides than either of them holds.
-        most = epsilon * mass * min(entropy(a), entropy(b))
+        log_a, log_b = sums.logs
+        most = epsilon * mass * min(entropy(a, log_a), entropy(b, log_b))
         least = term - epsilon * mass * (mass - 1.0 - math.log(mass))
         return {
             "gap": gap, "rounded cost": rounded.cost, "entropy term": term,
@@ -343,6 +327,8 @@ class EntropicTransport(Problem):
     def prepare(self, engine: Engine) -> "EntropicTransport":
         """The data in the engine's arrays."""
         numpy = engine == "host"
+        if numpy and self.numpy and isinstance(self.a, np.ndarray):
+            return self
         convert = np.asarray if numpy else jnp.asarray
         numbers = self.epsilon, *self.penalty
         if numpy:
@@ -357,8 +343,11 @@ class EntropicTransport(Problem):
         numbers = [n if n is None else float(n) for n in (self.epsilon, *self.penalty)]
         if self.numpy and self.dtype == np.float64:
             return self
+        # Single numbers of a matrix become double where they are used; points do so before.
+        dense = isinstance(self.cost, DenseCost)
         return self.but(
-            cost=self.cost.cast(True, np.float64), a=np.asarray(self.a, np.float64),
+            cost=self.cost.cast(True, self.cost.dtype if dense else np.float64),
+            a=np.asarray(self.a, np.float64),
             b=np.asarray(self.b, np.float64), epsilon=numbers[0], penalty=tuple(numbers[1:]),
             numpy=True,
         )  # fmt: skip

@@ -1,5 +1,9 @@
 """Everything public of the family, one line each: methods, problems, costs, tools."""
 
+from resolvent.transport.average import Barycenter as Barycenter
+from resolvent.transport.average import BarycenterPotentials as BarycenterPotentials
+from resolvent.transport.barycenter import EntropicBarycenter as EntropicBarycenter
+from resolvent.transport.bregman import BregmanProjections as BregmanProjections
 from resolvent.transport.costs import Cost as Cost
 from resolvent.transport.costs import DenseCost as DenseCost
 from resolvent.transport.costs import GridCost as GridCost
@@ -20,7 +24,7 @@ from resolvent.transport.schrodinger.process import BridgedProcess as BridgedPro
 from resolvent.transport.schrodinger.process import Trajectories as Trajectories
 from resolvent.transport.schrodinger.references import Brownian as Brownian
 from resolvent.transport.schrodinger.references import GradientField as GradientField
-from resolvent.transport.schrodinger.references import Linear as Linear
+from resolvent.transport.schrodinger.references import LinearDrift as LinearDrift
 from resolvent.transport.schrodinger.references import LotkaVolterra as LotkaVolterra
 from resolvent.transport.schrodinger.references import ReferenceFamily as ReferenceFamily
 from resolvent.transport.schrodinger.references import Repressilator as Repressilator

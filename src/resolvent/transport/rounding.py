@@ -5,6 +5,7 @@ one rank-one term. The result has the marginals exactly, so that its objective b
 from above, while the potentials' dual value bounds it from below.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -13,7 +14,41 @@ from jaxtyping import Float
 
 from resolvent._core.checks import real_array, refuse
 from resolvent.transport.costs import Cost
-from resolvent.transport.softmin import hard_log, marginals, total_cost
+from resolvent.transport.softmin import (
+    hard_log,
+    kernel_form,
+    marginals,
+    plan_blocks,
+    rounds_alike,
+    total_cost,
+)
+
+_ROUNDED = 1e-11  # rounding of an exponent that no marginal error shows
+_EVEN = 1e-3  # share of the missing mass that may be added to find the rest without a pass
+_SPECK = 4e-15  # mass that may be added anyway, relative to all
+
+
+class Totals(NamedTuple):
+    """Sums over the plan P of two potentials.
+
+    Attributes:
+        rows: P 1, shape (n,).
+        columns: P^T 1, shape (m,).
+        logs: logarithms of the wanted sums of rows and columns.
+        excess: what one side gets from points of the other that send more than their mass, beyond
+            that mass; None where one pass did not tell.
+        expenses: costs of the plan, point by point of the side that was summed first.
+        exact: whether exponents are so large that the order of their operations decides.
+        sides: the potentials as the kernels read them.
+    """
+
+    rows: Any
+    columns: Any
+    logs: tuple[Any, Any]
+    excess: Any = None
+    expenses: Any = None
+    exact: bool = False
+    sides: Any = None
 
 
 class Rounded(NamedTuple):
@@ -89,14 +124,52 @@ def round_plan(
     return P
 
 
+def totals(cost: Cost, epsilon: float, f: Any, g: Any, a: Any, b: Any) -> Totals:
+    """Sums over the plan of NumPy potentials, of the very plan that the user is given.
+
+    Args:
+        cost: the costs, n x m, NumPy.
+        epsilon: regularization, in the unit of the costs.
+        f: potential of the rows.
+        g: potential of the columns.
+        a: wanted row sums.
+        b: wanted column sums.
+    """
+    log_a, log_b = hard_log(a), hard_log(b)
+    with np.errstate(all="ignore"):
+        # Where the plan is not nothing, costs are of the size of the potentials.
+        largest = float(np.abs(f).max() + np.abs(g).max())
+        exact = not largest * np.finfo(float).eps <= _ROUNDED * epsilon
+        known = kernel_form(cost)
+        if known is not None and not (exact and not rounds_alike(cost)):
+            form, flipped = known
+            sides = _sides(epsilon, f, g, log_a, log_b, flipped)
+            mass = _owned(b if flipped else a)
+            sums = _kernels().judge(form, exact, epsilon, sides, mass)
+            rows, columns, excess, expenses = sums
+            if flipped:
+                rows, columns = columns, rows
+            return Totals(rows, columns, (log_a, log_b), excess, expenses, exact, sides)
+        arguments = (cost, epsilon, f, g, log_a, log_b)
+        if not exact:
+            return Totals(*marginals(*arguments), (log_a, log_b))
+        # Exponents so large are rounded differently where they are added in another order.
+        rows, columns = np.empty(len(a)), np.zeros(len(b))
+        for begin, end, _, block in plan_blocks(*arguments):
+            rows[begin:end] = block.sum(1)
+            columns += block.sum(0)
+    return Totals(rows, columns, (log_a, log_b), exact=True)
+
+
 def round_potentials(
-    cost: Cost, epsilon: float, f: Any, g: Any, a: Any, b: Any, sums: tuple[Any, Any]
+    cost: Cost, epsilon: float, f: Any, g: Any, a: Any, b: Any, sums: Any = None
 ) -> Rounded:
     """Round the plan of two potentials without forming it, and bound the duality gap.
 
     With R the rounded plan and P that of the potentials, primal value less dual value is exactly
     epsilon KL(R | P). R is a mixture of the shrunk plan and the rank-one rest, and KL is convex,
-    so that a few sums over either part bound it.
+    so that a few sums over either part bound it. A matrix that is stored the other way round has
+    its columns shrunk before its rows.
 
     Args:
         cost: the costs, n x m, NumPy.
@@ -105,32 +178,40 @@ def round_potentials(
         g: potential of the columns.
         a: wanted row sums.
         b: wanted column sums, of the same total.
-        sums: row and column sums of the plan of the potentials.
+        sums: what `totals` told of these potentials, or None.
     """
-    log_a, log_b = hard_log(a), hard_log(b)
-    u = _shrink(a, sums[0])
-    log_u = hard_log(u)
-    v = _shrink(b, marginals(cost, epsilon, f, g, log_a + log_u, log_b)[1])
-    log_v = hard_log(v)
-    weights = log_a + log_u, log_b + log_v
-    rows, columns = marginals(cost, epsilon, f, g, *weights)
-    moved = total_cost(cost, epsilon, f, g, *weights)
-    rest_a, rest_b = _rest(a, rows), _rest(b, columns)
-    mass, kept, total = float(a.sum()), float(rows.sum()), float(sums[0].sum())
-    missing = float(rest_a.sum())
+    if not isinstance(sums, Totals):
+        sums = totals(cost, epsilon, f, g, a, b)
+    known = kernel_form(cost)
+    if known is not None and known[1]:
+        back = sums._replace(rows=sums.columns, columns=sums.rows, logs=sums.logs[::-1])
+        R = _round(cost.T, epsilon, g, f, b, a, back)
+        return Rounded(R.v, R.u, R.rest_b, R.rest_a, R.cost, R.gap)
+    return _round(cost, epsilon, f, g, a, b, sums)
+
+
+def _round(
+    cost: Cost, epsilon: float, f: Any, g: Any, a: Any, b: Any, sums: Totals
+) -> Rounded:  # fmt: skip
+    mass, total = float(a.sum()), float(sums.rows.sum())
+    log_a, log_b = sums.logs
     with np.errstate(all="ignore"):
-        divergence = _dot(log_u, rows) + _dot(log_v, columns) + (total - mass)
+        u = _shrink(a, sums.rows)
+        shrunk = _shrunk_near(cost, epsilon, a, b, sums, u, mass)
+        if shrunk is None:
+            shrunk = _shrunk(cost, epsilon, f, g, a, b, u)
+        v, rows, columns, moved, rest_a, rest_b, own = shrunk
+        kept, missing = float(rows.sum()), float(rest_a.sum())
+        divergence = _dot(np.log(u), rows) + _dot(np.log(v), columns) + (total - mass)
         # Mass below rounding is no part of the mixture.
-        if missing > 1e-300 and float(rest_b.sum()) > 0:
-            rest_b = rest_b * (missing / float(rest_b.sum()))
+        if missing > 1e-300 and own is not None:
             share = missing / mass
             if share < 1:
                 divergence -= kept * math.log1p(-share)
-            own = float(cost.inner(rest_a, rest_b)) / missing
             moved += own
             divergence += (
-                _dot(hard_log(rest_a) - log_a, rest_a)
-                + _dot(hard_log(rest_b) - log_b, rest_b)
+                _dot(np.log(rest_a) - log_a, rest_a)
+                + _dot(np.log(rest_b) - log_b, rest_b)
                 - missing * (math.log(missing) + math.log(share))
                 - (float(rest_a @ f) + float(rest_b @ g) - own) / epsilon
             )
@@ -140,6 +221,83 @@ def round_potentials(
     return Rounded(u, v, rest_a, rest_b, float(moved), max(0.0, gap))
 
 
+def _shrunk(
+    cost: Cost, epsilon: float, f: Any, g: Any, a: Any, b: Any, u: Any
+) -> tuple[Any, ...]:  # fmt: skip
+    """v, row and column sums and cost of diag(u) P diag(v), what both sides miss, and its cost."""
+    log_a, log_b = hard_log(a) + hard_log(u), hard_log(b)
+    v = _shrink(b, marginals(cost, epsilon, f, g, log_a, log_b)[1])
+    log_b = log_b + hard_log(v)
+    rows, columns = marginals(cost, epsilon, f, g, log_a, log_b)
+    moved = total_cost(cost, epsilon, f, g, log_a, log_b)
+    rest_a, rest_b = _rest(a, rows), _rest(b, columns)
+    rest_b, there = _leveled(rest_a, rest_b)
+    own = float(cost.inner(rest_a, rest_b)) / float(rest_a.sum()) if there else None
+    return v, rows, columns, moved, rest_a, rest_b, own
+
+
+def _shrunk_near(
+    cost: Cost, epsilon: float, a: Any, b: Any, sums: Totals, u: Any, mass: float
+) -> tuple[Any, ...] | None:
+    """The same in one pass at most, where not much is shrunk; None elsewhere."""
+    if sums.excess is None or not u.min() >= 0.5:
+        return None
+    before = sums.columns - sums.excess
+    v = _shrink(b, before)
+    least = float(v.min())
+    if not least >= 0.5:
+        return None
+    known = kernel_form(cost)
+    assert known is not None
+    run = known[0], sums.exact, epsilon, sums.sides
+    sent = u * sums.rows
+    lost = (1.0 - least) * float(before.sum())
+    if lost <= max(_EVEN * float(_rest(a, sent).sum()), _SPECK * mass):
+        # Less than a thousandth is lost where one factor serves all columns: no pass is needed.
+        v = np.full_like(v, least)
+        rows, columns = least * sent, least * before
+        moved = least * float(u @ sums.expenses)
+        rest_b = _rest(b, columns)
+        *_, spread = _kernels().shrink(*run, None, rest_b)
+    else:
+        columns = v * before
+        rest_b = _rest(b, columns)
+        rows, moved, spread = _kernels().shrink(*run, v, rest_b)
+        rows, moved = u * rows, float(u @ moved)
+    rest_a, total = _rest(a, rows), float(rest_b.sum())
+    rest_b, there = _leveled(rest_a, rest_b)
+    own = float(rest_a @ spread) / total if there else None
+    return v, rows, columns, moved, rest_a, rest_b, own
+
+
+def _leveled(rest_a: Any, rest_b: Any) -> tuple[Any, bool]:
+    """What the columns miss, of exactly the total that the rows miss, if there is any."""
+    missing, other = float(rest_a.sum()), float(rest_b.sum())
+    there = missing > 1e-300 and other > 0
+    return rest_b * (missing / other) if there else rest_b, there
+
+
+def _sides(epsilon: float, f: Any, g: Any, log_a: Any, log_b: Any, flipped: bool) -> Any:
+    """The potentials as the kernels read them."""
+    if flipped:
+        f, g, log_a, log_b = g, f, log_b, log_a
+    f, g = _owned(f), _owned(g)
+    return f, g, log_a, log_b, f / epsilon + log_a, g / epsilon + log_b
+
+
+def _owned(vector: Any) -> Any:
+    # Kernels would be compiled once more for views, and for what JAX lends.
+    return np.array(vector, np.float64)
+
+
+@functools.lru_cache(maxsize=1)
+def _kernels() -> Any:
+    """The compiled kernels, loaded at first use."""
+    from resolvent.transport import kernels_rounding
+
+    return kernels_rounding
+
+
 def divergence(p: Any, log_q: Any) -> float:
     """KL(p | q) = sum p log(p / q) - p + q, for q given by its logarithm."""
     with np.errstate(all="ignore"):
@@ -147,15 +305,15 @@ def divergence(p: Any, log_q: Any) -> float:
     return math.inf if math.isnan(value) else max(0.0, value)
 
 
-def entropy(mass: Any) -> float:
+def entropy(mass: Any, log_mass: Any) -> float:
     """-sum p log p of the distribution that masses make."""
-    p = mass / mass.sum()
-    return -_dot(hard_log(p), p)
+    total = float(mass.sum())
+    return math.log(total) - _dot(log_mass, mass) / total
 
 
 def _shrink(wanted: Any, present: Any) -> Any:
-    with np.errstate(all="ignore"):
-        return np.where(present > wanted, wanted / present, 1.0)
+    out = np.ones_like(present)
+    return np.divide(wanted, present, out=out, where=present > wanted)
 
 
 def _rest(wanted: Any, present: Any) -> Any:

@@ -201,6 +201,13 @@ def kernel_form(cost: Cost) -> tuple[tuple[Any, ...], bool] | None:
     return None
 
 
+def rounds_alike(cost: Cost) -> bool:
+    """Whether kernels can find the very numbers that the rows of a cost have in NumPy."""
+    if isinstance(cost, PointCost):
+        return cost.function is None and cost.coordinatewise
+    return isinstance(cost, DenseCost)
+
+
 def _softmin_host(cost: Cost, epsilon: float, g: Any, log_b: Any) -> Any:
     dtype = np.result_type(cost.dtype, g.dtype)
     if (known := kernel_form(cost)) is not None:

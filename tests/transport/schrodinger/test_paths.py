@@ -7,7 +7,7 @@ from scipy.stats import multivariate_normal
 from resolvent.transport.schrodinger import (
     Brownian,
     GradientField,
-    Linear,
+    LinearDrift,
     LotkaVolterra,
     SchrodingerBridge,
 )
@@ -19,7 +19,7 @@ THETA = np.array([-0.2, -2.0, 2.0, -0.2, 0.3, -0.1])
 RATES = np.array([1.0, 0.4, 0.4, 0.1])
 
 
-class InPairs(Linear):
+class InPairs(LinearDrift):
     """The same drift, told to be any: its expectations run over pairs of particles."""
 
     affine = False
@@ -42,7 +42,7 @@ def problem_of(family, sigma=0.3, substeps=6, sizes=(7, 5)):
 
 @pytest.mark.parametrize("sigma", [0.3, np.array([0.2, 0.7])])
 def test_affine_transitions_are_those_of_the_euler_chain(sigma):
-    problem = problem_of(Linear(), sigma)
+    problem = problem_of(LinearDrift(), sigma)
     _, logs = problem.transitions(THETA)
     h = 0.3 / 6
     A, b = THETA[:4].reshape(2, 2), THETA[4:]
@@ -96,7 +96,7 @@ def test_the_brownian_bridge_has_a_straight_mean_and_the_known_variance():
 
 @pytest.mark.parametrize(
     ("family", "theta", "sigma"),
-    [(Linear(), THETA, 0.4), (InPairs(), THETA, 0.4), (LotkaVolterra(), RATES, 0.2)],
+    [(LinearDrift(), THETA, 0.4), (InPairs(), THETA, 0.4), (LotkaVolterra(), RATES, 0.2)],
     ids=["moments", "pairs", "linearised"],
 )
 def test_path_integrals_are_the_sums_over_sampled_bridges(family, theta, sigma):
@@ -126,10 +126,10 @@ def test_path_integrals_are_the_sums_over_sampled_bridges(family, theta, sigma):
 
 
 def test_two_moments_of_the_ends_are_enough_for_affine_drifts():
-    problem = problem_of(Linear(), 0.4)
+    problem = problem_of(LinearDrift(), 0.4)
     grid, plan = problem.grid(), some_coupling(7, 7)
     found = []
-    for family in (Linear(), InPairs()):
+    for family in (LinearDrift(), InPairs()):
         chain = SchrodingerBridge(
             problem.snapshots, problem.times, 0.4, family, problem.substeps
         ).transitions(THETA)[0]
@@ -158,7 +158,7 @@ def test_the_refit_gradient_is_that_of_the_objective(rotation):
     from resolvent.transport.schrodinger import IterativeReferenceRefinement
 
     snapshots, times = rotation
-    problem = SchrodingerBridge(snapshots, times, 0.3, Linear(), 5)
+    problem = SchrodingerBridge(snapshots, times, 0.3, LinearDrift(), 5)
 
     def bridged(theta):
         x0 = problem.start(None).but(theta=theta)

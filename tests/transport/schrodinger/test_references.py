@@ -8,16 +8,16 @@ import pytest
 from resolvent.transport.schrodinger import (
     Brownian,
     GradientField,
-    Linear,
+    LinearDrift,
     LotkaVolterra,
     ReferenceFamily,
     Repressilator,
 )
 
 TRUTHS = [
-    (Linear(), 2, np.array([-0.2, -2.0, 2.0, -0.2, 0.3, -0.1])),
-    (Linear(offset=False), 3, np.linspace(-1.0, 1.0, 9)),
-    (Linear(symmetric=True), 2, np.array([-1.0, 0.5, -2.0, 0.3, 0.1])),
+    (LinearDrift(), 2, np.array([-0.2, -2.0, 2.0, -0.2, 0.3, -0.1])),
+    (LinearDrift(offset=False), 3, np.linspace(-1.0, 1.0, 9)),
+    (LinearDrift(symmetric=True), 2, np.array([-1.0, 0.5, -2.0, 0.3, 0.1])),
     (LotkaVolterra(), 2, np.array([1.0, 0.4, 0.4, 0.1])),
     (Repressilator(), 3, np.array([10.0, 3.0, 1.0, 1.0])),
 ]
@@ -60,7 +60,7 @@ def test_least_squares_of_noisy_increments_is_the_normal_equations_solution():
     root = np.sqrt(weights)[:, None]
     features = np.concatenate([x, np.ones((50, 1))], axis=1)
     expected = np.linalg.lstsq(root * features, root * v, rcond=None)[0].T
-    found = Linear().parameters(Linear().fit(x, v, weights=weights), 2)
+    found = LinearDrift().parameters(LinearDrift().fit(x, v, weights=weights), 2)
     assert np.allclose(found["A"], expected[:, :2])
     assert np.allclose(found["b"], expected[:, 2])
 
@@ -123,8 +123,8 @@ def test_time_reaches_the_drift():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Linear().fit(np.ones((3, 2)), np.ones((2, 2))), "x, v: given shapes"),
-        (lambda: Linear().fit(np.ones(3), np.ones(3)), "x, v: given shapes"),
+        (lambda: LinearDrift().fit(np.ones((3, 2)), np.ones((2, 2))), "x, v: given shapes"),
+        (lambda: LinearDrift().fit(np.ones(3), np.ones(3)), "x, v: given shapes"),
         (lambda: LotkaVolterra().fit(np.ones((3, 3)), np.ones((3, 3))), "needed dimension 2"),
         (lambda: Repressilator().fit(np.ones((3, 2)), np.ones((3, 2))), "needed dimension 3"),
         (lambda: GradientField(centres=np.ones(3)), "centres: given shape"),

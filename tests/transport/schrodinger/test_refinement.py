@@ -11,7 +11,7 @@ from resolvent.transport.schrodinger import (
     Brownian,
     GradientField,
     IterativeReferenceRefinement,
-    Linear,
+    LinearDrift,
     LotkaVolterra,
     SchrodingerBridge,
     plot_bridges,
@@ -23,7 +23,7 @@ TRUTH = np.array([-0.2, -2.0, 2.0, -0.2, 0.0, 0.0])
 @pytest.fixture(scope="module")
 def rotating(rotation):
     snapshots, times = rotation
-    return SchrodingerBridge(snapshots, times, 0.3, Linear(), 5)
+    return SchrodingerBridge(snapshots, times, 0.3, LinearDrift(), 5)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,9 @@ def test_snapshots_of_different_sizes_one_substep_and_noise_by_coordinate():
     rng = np.random.default_rng(2)
     snapshots = [rng.normal(m, 0.5, (size, 2)) for m, size in ((0, 9), (0.4, 17), (0.9, 5))]
     sigma = np.array([0.4, 0.9])
-    sol = rs.solve(SchrodingerBridge(snapshots, [0.0, 1.0, 1.5], sigma, Linear(), 1), rtol=1e-5)
+    sol = rs.solve(
+        SchrodingerBridge(snapshots, [0.0, 1.0, 1.5], sigma, LinearDrift(), 1), rtol=1e-5
+    )
     assert sol.x.coupling(1).shape == (17, 5)
     assert np.allclose(sol.x.coupling(1).sum(0), 1 / 5, atol=1e-5)
     assert sol.x.sample(key=0, through=2).paths.shape == (5, 3, 2)
@@ -206,7 +208,7 @@ def test_the_front_door_carries_points_and_sequences(rotating, solved, tmp_path)
     x0 = BridgedProcess(kept["theta"], tuple(kept["f"]), tuple(kept["g"]))
     assert rs.certify(rotating, x0).holds
     moved = SchrodingerBridge(
-        [points + 0.01 for points in rotating.snapshots], rotating.times, 0.3, Linear(), 5
+        [points + 0.01 for points in rotating.snapshots], rotating.times, 0.3, LinearDrift(), 5
     )
     cold = rs.solve(moved)
     sols = list(rs.solve_sequence([rotating, moved], warm_start=rs.Previous()))
@@ -273,7 +275,7 @@ GOOD = [np.zeros((3, 2)), np.ones((4, 2))]
         ({"sigma": [0.1, -0.1]}, ValueError, "sigma: given -0.1"),
         ({"sigma": np.ones(3)}, ValueError, r"sigma: given shape \(3,\)"),
         ({"sigma": np.nan}, ValueError, "sigma.*finite"),
-        ({"family": Linear}, TypeError, "family: given .*Linear"),
+        ({"family": LinearDrift}, TypeError, "family: given .*LinearDrift"),
         ({"family": GradientField(np.zeros((2, 3)))}, ValueError, "centres"),
         ({"substeps": 0}, ValueError, "substeps: given 0"),
         ({"substeps": 2.0}, TypeError, "substeps: given float"),

@@ -4,7 +4,7 @@ The problem is `SchrodingerBridge`: unpaired samples at several times, a known n
 of drifts. `IterativeReferenceRefinement` finds the drift of the family and the process through all
 snapshots that fit each other best; what it returns, a `BridgedProcess`, draws trajectories.
 
-Families: `Brownian` (the classical bridge), `Linear`, `LotkaVolterra`, `Repressilator`,
+Families: `Brownian` (the classical bridge), `LinearDrift`, `LotkaVolterra`, `Repressilator`,
 `GradientField` (nonparametric); others are a few lines from `ReferenceFamily`.
 """
 
@@ -14,7 +14,7 @@ from resolvent.transport.schrodinger.process import BridgedProcess as BridgedPro
 from resolvent.transport.schrodinger.process import Trajectories as Trajectories
 from resolvent.transport.schrodinger.references import Brownian as Brownian
 from resolvent.transport.schrodinger.references import GradientField as GradientField
-from resolvent.transport.schrodinger.references import Linear as Linear
+from resolvent.transport.schrodinger.references import LinearDrift as LinearDrift
 from resolvent.transport.schrodinger.references import LotkaVolterra as LotkaVolterra
 from resolvent.transport.schrodinger.references import ReferenceFamily as ReferenceFamily
 from resolvent.transport.schrodinger.references import Repressilator as Repressilator

@@ -81,10 +81,10 @@ class SchrodingerBridge(Problem):
     Example:
         ```python
         import numpy as np
-        from resolvent.transport.schrodinger import Linear, SchrodingerBridge
+        from resolvent.transport.schrodinger import LinearDrift, SchrodingerBridge
         rng = np.random.default_rng(0)
         snapshots = [rng.normal(mean, 0.3, (40, 2)) for mean in (0.0, 0.5, 1.0)]
-        problem = SchrodingerBridge(snapshots, [0.0, 0.5, 1.0], 0.3, Linear())
+        problem = SchrodingerBridge(snapshots, [0.0, 0.5, 1.0], 0.3, LinearDrift())
         ```
 
     Reference:
@@ -133,7 +133,7 @@ class SchrodingerBridge(Problem):
         if not isinstance(self.family, ReferenceFamily):
             refuse(
                 TypeError, "family", given=f"{self.family!r}",
-                needed="an instance of a ReferenceFamily", advice="Write family=Linear().",
+                needed="an instance of a ReferenceFamily", advice="Write family=LinearDrift().",
             )  # fmt: skip
         self.family.check(d)
         set_field("times", times)

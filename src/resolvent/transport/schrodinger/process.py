@@ -37,10 +37,10 @@ class BridgedProcess(Value):
     Example:
         ```python
         import numpy as np, resolvent as rs
-        from resolvent.transport.schrodinger import Linear, SchrodingerBridge
+        from resolvent.transport.schrodinger import LinearDrift, SchrodingerBridge
         rng = np.random.default_rng(0)
         snapshots = [rng.normal(mean, 0.3, (30, 1)) for mean in (0.0, 0.6, 1.0)]
-        process = rs.solve(SchrodingerBridge(snapshots, [0.0, 0.5, 1.0], 0.3, Linear())).x
+        process = rs.solve(SchrodingerBridge(snapshots, [0.0, 0.5, 1.0], 0.3, LinearDrift())).x
         drawn = process.sample(key=0, count=60)
         assert drawn.paths.shape == (60, 21, 1)
         assert set(drawn.paths[:, 10, 0]) <= set(snapshots[1][:, 0])

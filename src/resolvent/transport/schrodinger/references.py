@@ -164,7 +164,7 @@ class Brownian(ReferenceFamily):
         return ()
 
 
-class Linear(ReferenceFamily):
+class LinearDrift(ReferenceFamily):
     """The drifts A x + b: Ornstein-Uhlenbeck processes, rotations, saddles.
 
     Their Euler chains are Gaussian, so that transitions, bridges and expectations are exact.
@@ -176,9 +176,9 @@ class Linear(ReferenceFamily):
     Example:
         ```python
         import numpy as np
-        from resolvent.transport.schrodinger import Linear
+        from resolvent.transport.schrodinger import LinearDrift
         A, x = np.array([[0.0, 1.0], [-1.0, 0.0]]), np.random.default_rng(0).normal(size=(9, 2))
-        family = Linear()
+        family = LinearDrift()
         assert np.allclose(family.parameters(family.fit(x, x @ A.T), 2)["A"], A)
         ```
     """

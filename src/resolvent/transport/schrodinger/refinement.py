@@ -86,11 +86,11 @@ class IterativeReferenceRefinement(Method):
     Example:
         ```python
         import numpy as np, resolvent as rs
-        from resolvent.transport.schrodinger import Linear, SchrodingerBridge
+        from resolvent.transport.schrodinger import LinearDrift, SchrodingerBridge
         rng = np.random.default_rng(0)
         times = np.arange(4) * 0.5
         snapshots = [rng.normal(2.0 * np.exp(-t), 0.3, (60, 1)) for t in times]
-        sol = rs.solve(SchrodingerBridge(snapshots, times, 0.3, Linear(offset=False)))
+        sol = rs.solve(SchrodingerBridge(snapshots, times, 0.3, LinearDrift(offset=False)))
         assert -1.5 < sol.x.parameters["A"][0, 0] < -0.6
         paths = sol.x.sample(key=0, count=100).paths
         ```
