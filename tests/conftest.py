@@ -1,5 +1,6 @@
 """What every test shares: one compilation cache, one budget for hypothesis, one import root."""
 
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ CACHE = HERE.parent / ".cache"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+# Thousands of small programs are compiled here, for a solve or two each: to optimize them costs
+# more than it saves. Papers, benchmarks and the tour run them as users do.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 # Shared problems are imported as `suite.problems`: importlib mode leaves the path alone.
@@ -43,6 +47,23 @@ def _user_settings_survive():
     assert jax.config.jax_enable_x64 == before
 
 
+MAPS = Path("/proc/self/maps")
+_ended = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _compiled_code_is_let_go():
+    """Each program takes a few of the memory maps that Linux lets a process have, 65,530 in all."""
+    yield
+    if next(_ended) % 20 == 0 and MAPS.exists():
+        with MAPS.open("rb") as lines:
+            taken = sum(1 for _ in lines)
+        if taken > 20_000:
+            import jax
+
+            jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def _events():
     """A running count of what JAX traces and compiles, by its own public monitoring."""
@@ -61,3 +82,11 @@ def traces(_events):
         return sum("jaxpr_to_mlir_module" in name for name in _events)
 
     return count
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of one method go to one worker, which compiles for all of them."""
+    for item in items:
+        pair = getattr(item, "callspec", None) and item.callspec.params.get("pair")
+        if pair:
+            item.add_marker(pytest.mark.xdist_group(str(pair)))

@@ -8,6 +8,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from resolvent import fixed_point as fixed_point
+    from resolvent import functions as functions
+    from resolvent import inclusion as inclusion
     from resolvent import linear as linear
     from resolvent import transport as transport
     from resolvent._core.adjoint import Implicit as Implicit
@@ -33,6 +36,18 @@ if TYPE_CHECKING:
     from resolvent._core.warm import Extrapolated as Extrapolated
     from resolvent._core.warm import Previous as Previous
     from resolvent._core.warm import WarmStart as WarmStart
+    from resolvent.fixed_point.initial_value import InitialValueProblem as InitialValueProblem
+    from resolvent.fixed_point.problem import FixedPoint as FixedPoint
+    from resolvent.fixed_point.sequential import Recurrence as Recurrence
+    from resolvent.fixed_point.sequential import SequentialSystem as SequentialSystem
+    from resolvent.inclusion.bilinear import BilinearGame as BilinearGame
+    from resolvent.inclusion.bilinear import MatrixGame as MatrixGame
+    from resolvent.inclusion.composite_saddle import CompositeSaddlePoint as CompositeSaddlePoint
+    from resolvent.inclusion.finite_games import FiniteGame as FiniteGame
+    from resolvent.inclusion.finite_games import QuadraticGame as QuadraticGame
+    from resolvent.inclusion.games import Game as Game
+    from resolvent.inclusion.games import SaddlePoint as SaddlePoint
+    from resolvent.inclusion.problem import Inclusion as Inclusion
     from resolvent.linear.problem import LinearSystem as LinearSystem
     from resolvent.transport.barycenter import EntropicBarycenter as EntropicBarycenter
     from resolvent.transport.problem import EntropicTransport as EntropicTransport
@@ -40,23 +55,35 @@ if TYPE_CHECKING:
 
 # Names are imported at first use, so that `import resolvent` costs next to nothing.
 _HOMES = {
+    "BilinearGame": "inclusion.bilinear",
     "Certificate": "_core.solution",
+    "CompositeSaddlePoint": "inclusion.composite_saddle",
     "DamagedFile": "_core.files",
     "EntropicBarycenter": "transport.barycenter",
     "EntropicTransport": "transport.problem",
     "Entry": "_core.memory",
     "Extrapolated": "_core.warm",
+    "FiniteGame": "inclusion.finite_games",
+    "FixedPoint": "fixed_point.problem",
+    "Game": "inclusion.games",
     "History": "_core.history",
     "Implicit": "_core.adjoint",
+    "Inclusion": "inclusion.problem",
+    "InitialValueProblem": "fixed_point.initial_value",
     "LinearSystem": "linear.problem",
+    "MatrixGame": "inclusion.bilinear",
     "Memory": "_core.memory",
     "Method": "_core.method",
     "NotConverged": "_core.solution",
     "Previous": "_core.warm",
     "Problem": "_core.problem",
+    "QuadraticGame": "inclusion.finite_games",
     "Reason": "_core.solution",
+    "Recurrence": "fixed_point.sequential",
     "Report": "_core.driver",
+    "SaddlePoint": "inclusion.games",
     "SchrodingerBridge": "transport.schrodinger.problem",
+    "SequentialSystem": "fixed_point.sequential",
     "Solution": "_core.solution",
     "Unrolled": "_core.adjoint",
     "WarmStart": "_core.warm",
@@ -68,31 +95,46 @@ _HOMES = {
     "solve_batch": "_core.batch",
     "solve_sequence": "_core.sequence",
 }
-_FAMILIES = ("linear", "transport")
+_FAMILIES = ("fixed_point", "functions", "inclusion", "linear", "transport")
 
 __version__ = "0.1.0"
 __all__ = [
+    "BilinearGame",
     "Certificate",
+    "CompositeSaddlePoint",
     "DamagedFile",
     "EntropicBarycenter",
     "EntropicTransport",
     "Entry",
     "Extrapolated",
+    "FiniteGame",
+    "FixedPoint",
+    "Game",
     "History",
     "Implicit",
+    "Inclusion",
+    "InitialValueProblem",
     "LinearSystem",
+    "MatrixGame",
     "Memory",
     "Method",
     "NotConverged",
     "Previous",
     "Problem",
+    "QuadraticGame",
     "Reason",
+    "Recurrence",
     "Report",
+    "SaddlePoint",
     "SchrodingerBridge",
+    "SequentialSystem",
     "Solution",
     "Unrolled",
     "WarmStart",
     "certify",
+    "fixed_point",
+    "functions",
+    "inclusion",
     "linear",
     "load",
     "plot_histories",

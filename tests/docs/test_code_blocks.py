@@ -25,9 +25,12 @@ def execute(code, name):
     exec(compile(code, name, "exec"), {"__name__": "example"})
 
 
-DOCUMENTED = [
-    one for one in PUBLIC if callable(one.value) and blocks(inspect.getdoc(one.value) or "")
-]
+# What has two public names has one example.
+DOCUMENTED = list({
+    id(one.value): one
+    for one in PUBLIC
+    if callable(one.value) and blocks(inspect.getdoc(one.value) or "")
+}.values())  # fmt: skip
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

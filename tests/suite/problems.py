@@ -12,9 +12,15 @@ else the tests ask of a house, `Linear` shows; tests of what not every house has
 import dataclasses
 from typing import Any
 
+import pytest
 from suite.barycenters import Barycenters
 from suite.bridges import Bridges
+from suite.fixed_points import FixedPoints
+from suite.inclusions import Inclusions
 from suite.linear import Linear
+from suite.players import Players
+from suite.saddles import Bilinear, Composites
+from suite.sequential import Sequential
 from suite.transport import Entropic
 
 import resolvent as rs
@@ -26,7 +32,18 @@ HOUSES = {
     rs.EntropicTransport: Entropic(),
     rs.EntropicBarycenter: Barycenters(),
     SchrodingerBridge: Bridges(),
+    rs.FixedPoint: FixedPoints(),
+    rs.SequentialSystem: Sequential(),
+    rs.Recurrence: Sequential(),
+    rs.QuadraticGame: Players(),
+    rs.Inclusion: Inclusions(),
+    rs.BilinearGame: Bilinear(),
+    rs.CompositeSaddlePoint: Composites(),
 }
+
+# Their rules compare numbers that rounding alone can order, or divide by differences that are
+# hardly more: a program that is compiled in another way may take other steps.
+RULED_BY_ROUNDING = {"aitken", "golden-ratio", "proximal-point", "variance-reduced-resolvent"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +56,8 @@ class Pair:
 
     @property
     def house(self) -> Any:
-        return HOUSES[self.cls.solves[0]]
+        house = HOUSES[self.cls.solves[0]]
+        return house.suited(self.cls) if hasattr(house, "suited") else house
 
     @property
     def method(self) -> Any:
@@ -61,6 +79,29 @@ LINEAR = [pair for pair in PAIRS if isinstance(pair.house, Linear)]
 CLASSES = [cls for family in registry.FAMILIES for cls in registry.methods(family).values()]
 
 
+def in_full(pairs: list[Pair] = PAIRS) -> list[Any]:
+    """All pairs, most of them for the long run alone: for what hardly depends on the method.
+
+    One pair a house and engine, and those that read a memory, are in every run.
+    """
+    first = {(type(pair.house), pair.engine): pair for pair in reversed(pairs)}
+    always = [pair for pair in pairs if pair.cls.reads or pair in first.values()]
+    return [
+        pair if pair in always else pytest.param(pair, marks=pytest.mark.slow) for pair in pairs
+    ]
+
+
 def houses_with(attribute: str, pairs: list[Pair] = PAIRS) -> list[Pair]:
     """The pairs whose house has something that not every house has."""
     return [pair for pair in pairs if hasattr(pair.house, attribute)]
+
+
+def near_answer(sample: Any, x: Any, rtol: float) -> bool:
+    """Whether x is as near to the answer as a solve with this tolerance promises."""
+    return sample.error(x) <= max(10 * rtol, sample.allowed(rtol * sample.scale))
+
+
+def same_steps(pair: Pair, one: Any, other: Any) -> bool:
+    """Whether two solves took the same steps, as far as their method can."""
+    room = max(1, 0.02 * int(other)) if pair.cls.name in RULED_BY_ROUNDING else 0
+    return abs(int(one) - int(other)) <= room

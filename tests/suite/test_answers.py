@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from suite.problems import CLASSES, HOUSES, PAIRS, houses_with
+from suite.problems import CLASSES, HOUSES, PAIRS, houses_with, near_answer, same_steps
 
 import resolvent as rs
 
@@ -12,9 +12,9 @@ IN_ORDER = {
     "chebyshev", "sor", "ssor", "gauss-seidel", "symmetric-gauss-seidel", "kaczmarz",
     "learned-relaxation",
 }  # fmt: skip
-# What they return is corrected once more than what they have measured: the step before the last
-# may already lead to an answer.
-AHEAD = {"sinkhorn"}
+# What they return is ahead of what they have measured: the steps before the last may already lead
+# to an answer.
+AHEAD = {"sinkhorn", "gauss-seidel-jacobi"}
 
 each = pytest.mark.parametrize("pair", PAIRS, ids=str)
 each_precision = pytest.mark.parametrize(
@@ -31,13 +31,17 @@ def same(pair, one, other):
 
 
 def test_every_family_has_problems():
-    solved = {problem for cls in CLASSES for problem in cls.solves}
-    assert set(HOUSES) == solved
+    assert set(HOUSES) == {cls.solves[0] for cls in CLASSES}
 
 
 @each_precision
 def test_certificate_agrees_with_numpy(dtype, pair):
-    for kind in pair.house.kinds(pair.cls):
+    kinds = pair.house.kinds(pair.cls)
+    if getattr(pair.house, "alike", False) and len(kinds) > 2:
+        # The first way, and with each method another one of the others.
+        other = 1 + PAIRS.index(pair) % (len(kinds) - 1)
+        kinds = [kinds[0]] if dtype == np.float32 else [kinds[0], kinds[other]]
+    for kind in kinds:
         sample = pair.house.sample(pair.engine, dtype, kind)
         sol = rs.solve(sample.problem, pair.method, rtol=pair.house.rtol(dtype))
         value, rounding = sample.measure(sol.x), sample.rounding(dtype)
@@ -149,8 +153,10 @@ def test_the_effortless_problem_is_answered_at_once(pair):
 @pytest.mark.parametrize("value", [3.0, 1e-5, 4e6])
 def test_one_unknown(pair, value):
     sample = pair.house.one_unknown(value, pair.engine)
-    sol = rs.solve(sample.problem, pair.method, rtol=1e-12)
-    assert sample.view(sol.x) == pytest.approx(sample.view(sample.answer), rel=1e-11)
+    rtol = getattr(pair.house, "sharpest", 1e-12)
+    sol = rs.solve(sample.problem, pair.method, rtol=rtol)
+    rel = 1e-11 if rtol == 1e-12 else sample.allowed(rtol * sample.scale)
+    assert sample.view(sol.x) == pytest.approx(sample.view(sample.answer), rel=rel)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +182,7 @@ def test_permuting_the_unknowns_permutes_the_answer(pair):
     near = 20 * rtol * size(plain.view(plain.answer))
     assert size(mixed.view(two.x) - follow(plain.view(one.x))) <= near
     if pair.cls.name not in IN_ORDER:
-        assert one.steps == two.steps
+        assert same_steps(pair, one.steps, two.steps)
 
 
 @each
@@ -200,6 +206,10 @@ def test_same_key_same_bits(pair):
 def test_tolerance_below_the_precision_ends_in_words(pair):
     sample = pair.house.sample(pair.engine)
     sol = rs.solve(sample.problem, pair.method, rtol=1e-30, throw=False)
+    if sol.converged and getattr(pair.house, "exact", False):
+        assert sol.certificate.value == 0.0
+        assert sample.measure(sol.x) <= sample.rounding(np.float64)
+        return
     assert not sol.converged
     ends = [rs.Reason.stalled, rs.Reason.breakdown]
     if getattr(pair.house, "endless", False):
@@ -252,8 +262,8 @@ def test_solve_survives_an_interruption(pair, tmp_path):
     more = rs.solve(sample.problem, pair.method, rtol=pair.house.tight, key=4, checkpoint=place)
     assert more.converged
     assert any("resumed" in note for note in more.notes)
-    assert sample.error(more.x) <= 10 * pair.house.tight
-    assert sample.error(whole.x) <= 10 * pair.house.tight
+    assert near_answer(sample, more.x, pair.house.tight)
+    assert near_answer(sample, whole.x, pair.house.tight)
     assert not place.exists()
 
 

@@ -1,8 +1,7 @@
-"""Every method's docstring has what a reader needs, in one order, and its example runs."""
+"""Every method's docstring has what a reader needs, in one order."""
 
 import inspect
 import re
-import textwrap
 
 import pytest
 from suite.problems import CLASSES
@@ -40,13 +39,11 @@ def test_reference_is_whole(cls):
 
 
 @each
-def test_example_runs_and_checks_itself(cls):
+def test_example_checks_itself(cls):
+    """That it runs is seen to where all examples of the package run."""
     blocks = BLOCK.findall(inspect.cleandoc(cls.__doc__))
     assert blocks
-    for block in blocks:
-        code = textwrap.dedent(block)
-        assert "assert" in code
-        exec(compile(code, cls.__name__, "exec"), {"__name__": "example"})
+    assert all("assert" in block for block in blocks)
 
 
 @each

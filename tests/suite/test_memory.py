@@ -4,16 +4,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from suite.problems import PAIRS, TRACED
+from suite.problems import PAIRS, TRACED, in_full
 
 import resolvent as rs
 
 each = pytest.mark.parametrize("pair", PAIRS, ids=str)
+each_house = pytest.mark.parametrize("pair", in_full(), ids=str)
 
 
 def remembers(pair):
-    """Whether the method has a memory of its own that could be spoiled."""
-    return pair.cls.remember is not rs.Method.remember
+    """Whether the method reads a memory of its own, which could be spoiled."""
+    return bool(pair.cls.reads)
 
 
 def leaves(change):
@@ -98,7 +99,7 @@ def test_garbage_never_changes_the_answer(pair, spoiler):
     honest(sample, sol, pair.house.tight)
 
 
-@each
+@each_house
 def test_entries_of_others_are_left_alone(pair):
     sample = pair.house.sample(pair.engine)
     cold = rs.solve(sample.problem, pair.method, rtol=pair.house.tight, key=1)
@@ -108,7 +109,7 @@ def test_entries_of_others_are_left_alone(pair):
         assert same(pair, sol.x, cold.x)
 
 
-@each
+@each_house
 def test_memory_of_another_size_is_dropped_in_words(pair):
     _, memory = learned(pair)
     other = pair.house.larger(pair.engine)
@@ -120,7 +121,7 @@ def test_memory_of_another_size_is_dropped_in_words(pair):
         assert any(name in note and "size" in note for note in sol.notes)
 
 
-@each
+@each_house
 def test_memory_of_an_unrelated_problem_is_harmless(pair):
     _, memory = learned(pair)
     for kind in pair.house.kinds(pair.cls):
@@ -155,7 +156,7 @@ def test_memory_is_a_value(pair, tmp_path):
     assert not any("dropped" in note for note in again.notes)
 
 
-@each
+@each_house
 def test_cold_solve_knows_nothing_of_earlier_ones(pair):
     sample = pair.house.sample(pair.engine, seed=5)
     first = rs.solve(sample.problem, pair.method, rtol=pair.house.tight, key=1)

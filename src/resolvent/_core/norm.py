@@ -12,8 +12,8 @@ _SAFE = {"d": (1e-280, 1e300), "f": (1e-30, 1e37)}  # squares that neither overf
 
 def norm(vector: Any) -> Any:
     """||v||_2: a Python float for NumPy arrays, a traced scalar for JAX arrays."""
-    if isinstance(vector, np.ndarray):
-        flat = vector.ravel()
+    if isinstance(vector, np.ndarray | np.generic):
+        flat: Any = vector.ravel()
         # Beyond a few thousand entries a BLAS product wakes threads that cost more than the sum.
         square = float(
             flat.dot(flat) if flat.size <= _ONE_THREAD else np.einsum("i,i->", flat, flat)

@@ -8,7 +8,7 @@ import importlib
 import inspect
 from typing import Any
 
-FAMILIES = ("linear", "transport")
+FAMILIES = ("linear", "transport", "fixed_point", "inclusion")
 
 
 def _members(family: str, base: type) -> dict[str, type]:

@@ -53,7 +53,8 @@ _ADVICE = {
     "property that the method needs; (b) the problem is singular; (c) use a more robust method",
     Reason.diverged: "the iterates grew without bound or became NaN: (a) a parameter is outside "
     "its stable range; (b) the method does not converge on this problem",
-    Reason.infeasible: "the problem has no answer; the certificate says by how much",
+    Reason.infeasible: "there is evidence that the problem has no answer; the certificate and its "
+    "details say how much, and whether it is a proof",
     Reason.interrupted: "the solve was interrupted; solve again from x0=sol.x to go on",
 }
 

@@ -303,6 +303,10 @@ def unrolled(
     state = method.init(problem, x0, memory, key)
     state = method.aim(state, jax.lax.stop_gradient(target))
     step = jax.checkpoint(lambda state: method.step(problem, state))
+    # A loop lets plain numbers of the first state become what a step makes of them; no branch does.
+    state = jax.tree_util.tree_map(
+        lambda first, later: jnp.asarray(first, later.dtype), state, jax.eval_shape(step, state)
+    )
 
     def body(carry: Any, _: Any) -> Any:
         state, done = carry

@@ -12,9 +12,17 @@ from typing import Any, ClassVar, dataclass_transform
 import jax
 
 
-def static(default: Any = dataclasses.MISSING) -> Any:
+def static(default: Any = dataclasses.MISSING, kw_only: bool = False) -> Any:
     """A field that compiled programs know beforehand instead of taking it as an argument."""
-    return dataclasses.field(default=default, metadata={"static": True})
+    return dataclasses.field(default=default, kw_only=kw_only, metadata={"static": True})
+
+
+def _adds_no_fields(cls: type) -> bool:
+    base: Any = cls.__mro__[1]
+    if not dataclasses.is_dataclass(base):
+        return False
+    known = {field.name: field for field in dataclasses.fields(base)}
+    return all(known.get(field.name) is field for field in dataclasses.fields(cls))
 
 
 def _children(cls: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -32,7 +40,10 @@ class Value(metaclass=abc.ABCMeta):  # noqa: B024
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
+        written = "__init__" in vars(cls)
         dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+        if not written and _adds_no_fields(cls):
+            del cls.__init__  # what a base class accepts, it accepts too
         data, rest = _children(cls)
         cls.children = data
         keys = tuple(jax.tree_util.GetAttrKey(name) for name in data)

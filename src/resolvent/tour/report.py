@@ -5,7 +5,7 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from resolvent.tour.section import RTOL, Attempt, Row, Section
+from resolvent.tour.section import GAP, RTOL, Attempt, Row, Section
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2430; --soft: #5b6675; --line: #d9dee6;
@@ -60,9 +60,10 @@ def write_report(path: Path, sections: Sequence[Section]) -> Path:
         [
             "<h1>Resolvent: the tour</h1>",
             "<p class='soft'>Real problems, solved to a certificate: the relative residual "
-            "||b - A x|| / ||b|| of a linear system, the relative error of a plan's marginals, "
-            "recomputed from the data after the method has ended, is at most "
-            f"{RTOL:.0e} for every line that says so. The peer is the fastest of the usual tools "
+            "||b - A x|| / ||b|| of a linear system, the relative error of a plan's marginals or "
+            "of a fixed point, recomputed from the data after the method has ended, is at most "
+            f"{RTOL:.0e} for every line that says so, and what the players of a game could gain "
+            f"at most {GAP:.0e} of the largest payoff. The peer is the fastest of the usual tools "
             "on the same problem, to the same certificate, on this machine.</p>",
             _summary(rows),
             *(_stop(section) for section in sections),

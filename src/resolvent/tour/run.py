@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from resolvent.tour.games import blotto
 from resolvent.tour.matrices import airfoil, local_dg
 from resolvent.tour.palettes import palettes
 from resolvent.tour.photograph import photograph
+from resolvent.tour.pores import pores
 from resolvent.tour.report import write_report
 from resolvent.tour.section import Row, Section
 
@@ -18,6 +20,8 @@ STOPS: dict[str, Stop] = {
     "local-dg": local_dg,
     "photograph": photograph,
     "palettes": palettes,
+    "blotto": blotto,
+    "pores": pores,
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 RTOL = 1e-8
+GAP = 1e-6  # of the largest payoff of a game
 
 
 @dataclasses.dataclass(frozen=True)

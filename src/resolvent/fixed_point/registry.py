@@ -1,0 +1,33 @@
+"""Everything public of the family, one line each: methods and problems."""
+
+from resolvent.fixed_point.aitken import Aitken as Aitken
+from resolvent.fixed_point.aitken import Steffensen as Steffensen
+from resolvent.fixed_point.anderson import Anderson as Anderson
+from resolvent.fixed_point.block_sweeps import GaussSeidelJacobi as GaussSeidelJacobi
+from resolvent.fixed_point.block_sweeps import JacobiGaussSeidel as JacobiGaussSeidel
+from resolvent.fixed_point.broyden import Broyden as Broyden
+from resolvent.fixed_point.deer import DEER as DEER
+from resolvent.fixed_point.deer import QuasiDEER as QuasiDEER
+from resolvent.fixed_point.gauss_seidel_sweep import GaussSeidelSweep as GaussSeidelSweep
+from resolvent.fixed_point.graphs import ConvergentGraphSolver as ConvergentGraphSolver
+from resolvent.fixed_point.graphs import Graph as Graph
+from resolvent.fixed_point.graphs import GraphBatch as GraphBatch
+from resolvent.fixed_point.graphs import GraphFixedPoint as GraphFixedPoint
+from resolvent.fixed_point.graphs import PoreNetwork as PoreNetwork
+from resolvent.fixed_point.graphs import Prediction as Prediction
+from resolvent.fixed_point.graphs import Task as Task
+from resolvent.fixed_point.graphs import batched as batched
+from resolvent.fixed_point.graphs import decision_graphs as decision_graphs
+from resolvent.fixed_point.graphs import head_weights as head_weights
+from resolvent.fixed_point.graphs import pore_network as pore_network
+from resolvent.fixed_point.graphs import pore_networks as pore_networks
+from resolvent.fixed_point.graphs import reachability as reachability
+from resolvent.fixed_point.halpern import Halpern as Halpern
+from resolvent.fixed_point.initial_value import InitialValueProblem as InitialValueProblem
+from resolvent.fixed_point.jacobi_sweeps import JacobiSweeps as JacobiSweeps
+from resolvent.fixed_point.picard import KrasnoselskiiMann as KrasnoselskiiMann
+from resolvent.fixed_point.picard import Picard as Picard
+from resolvent.fixed_point.problem import FixedPoint as FixedPoint
+from resolvent.fixed_point.sequential import Recurrence as Recurrence
+from resolvent.fixed_point.sequential import SequentialSystem as SequentialSystem
+from resolvent.fixed_point.squarem import Squarem as Squarem
