@@ -47,6 +47,19 @@ def _user_settings_survive():
     assert jax.config.jax_enable_x64 == before
 
 
+@pytest.fixture
+def optimized():
+    """For solves to the last digit: programs as users compile them."""
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.clear_caches()
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+    jax.clear_caches()
+
+
 MAPS = Path("/proc/self/maps")
 _ended = itertools.count(1)
 

@@ -96,9 +96,10 @@ def houses_with(attribute: str, pairs: list[Pair] = PAIRS) -> list[Pair]:
     return [pair for pair in pairs if hasattr(pair.house, attribute)]
 
 
-def near_answer(sample: Any, x: Any, rtol: float) -> bool:
+def near_answer(pair: Pair, sample: Any, x: Any, rtol: float) -> bool:
     """Whether x is as near to the answer as a solve with this tolerance promises."""
-    return sample.error(x) <= max(10 * rtol, sample.allowed(rtol * sample.scale))
+    slow = getattr(pair.house, "slow", False)
+    return sample.error(x) <= (sample.allowed(rtol * sample.scale) if slow else 10 * rtol)
 
 
 def same_steps(pair: Pair, one: Any, other: Any) -> bool:

@@ -31,7 +31,9 @@ def same(pair, one, other):
 
 
 def test_every_family_has_problems():
-    assert set(HOUSES) == {cls.solves[0] for cls in CLASSES}
+    solved = {problem for cls in CLASSES for problem in cls.solves}
+    # The equations of a flow have tests of their own: none of its stages is explicit.
+    assert set(HOUSES) == solved - {rs.InitialValueProblem}
 
 
 @each_precision
@@ -262,8 +264,8 @@ def test_solve_survives_an_interruption(pair, tmp_path):
     more = rs.solve(sample.problem, pair.method, rtol=pair.house.tight, key=4, checkpoint=place)
     assert more.converged
     assert any("resumed" in note for note in more.notes)
-    assert near_answer(sample, more.x, pair.house.tight)
-    assert near_answer(sample, whole.x, pair.house.tight)
+    assert near_answer(pair, sample, more.x, pair.house.tight)
+    assert near_answer(pair, sample, whole.x, pair.house.tight)
     assert not place.exists()
 
 

@@ -29,7 +29,7 @@ def test_integer_first_guess_is_handled(pair):
         sample.problem, pair.method, x0=pair.house.integer_guess(), rtol=10 * pair.house.tight
     )
     assert all(part.dtype == np.float64 for part in pair.house.parts(sol.x))
-    assert near_answer(sample, sol.x, 10 * pair.house.tight)
+    assert near_answer(pair, sample, sol.x, 10 * pair.house.tight)
 
 
 OPTIONS = [

@@ -56,8 +56,10 @@ def test_jit_equals_eager(pair):
 
 @each_house
 def test_jit_keeps_the_step_limit(pair):
-    sol = jax.jit(solver(pair, rtol=RATE, max_steps=1))(*single(pair))
-    assert sol.steps == 1
+    limit = min(2, int(solver(pair, rtol=RATE)(*single(pair)).steps) - 1)
+    assert limit > 0
+    sol = jax.jit(solver(pair, rtol=RATE, max_steps=limit))(*single(pair))
+    assert sol.steps == limit
     assert not sol.converged
     assert sol.reason is rs.Reason.max_steps
 
