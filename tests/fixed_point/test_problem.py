@@ -114,13 +114,19 @@ def test_bad_input_is_refused(fn, start, options, kind, name):
     assert str(caught.value).startswith(name)
 
 
-def test_values_that_are_not_finite_end_in_words():
+def test_values_that_are_not_finite_at_the_start_are_refused():
     for fn in (lambda x: x * jnp.nan, lambda x: np.array(x) * np.nan):
         for method in (Picard(), Anderson()):
-            sol = rs.solve(FixedPoint(fn, np.ones(2)), method, throw=False)
-            assert sol.reason is rs.Reason.diverged
-            assert not sol.converged
-            assert np.array_equal(sol.x, np.ones(2))
+            with pytest.raises(ValueError, match="x0: given a point at which the fixed-point"):
+                rs.solve(FixedPoint(fn, np.ones(2)), method, throw=False)
+
+
+def test_values_that_are_not_finite_later_end_in_words():
+    for fn in (lambda x: jnp.log(x - 1.0), lambda x: np.log(np.array(x) - 1.0)):
+        sol = rs.solve(FixedPoint(fn, np.full(2, 3.0)), Picard(), throw=False)
+        assert sol.reason is rs.Reason.diverged
+        assert not sol.converged
+        assert np.isfinite(sol.x).all()
 
 
 def test_the_default_is_anderson_and_the_description_has_a_size():

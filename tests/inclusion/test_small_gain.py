@@ -283,6 +283,15 @@ def test_bad_input_is_refused(name):
         call()
 
 
+def test_a_set_across_players_has_no_bound_in_a_metric_that_weighs_them():
+    H = np.array([[1.0, 10.0], [0.05, 1.0]])
+    game = rs.QuadraticGame(H, sizes=(1, 1))
+    found = small_gain(game)
+    shared = rs.Inclusion(game.F, Ball(1.0), start=game.first)
+    with pytest.raises(ValueError, match="G: given one Ball for several players"):
+        found.error_bound(shared, shared.first)
+
+
 # ---------------------------------------------------------------- dynamics
 
 

@@ -413,6 +413,26 @@ def test_no_false_certificate_without_monotonicity():
         assert sol.converged == (truth <= 1e-6)
 
 
+def test_components_that_are_not_finite_are_refused():
+    F = FiniteSum(lambda x, s: s * jnp.log(x), np.arange(1.0, 51.0))
+    problem = rs.Inclusion(F, start=-np.ones(2))
+    for method in FOUR:
+        with pytest.raises(ValueError, match="not finite|operator|residual is nan"):
+            rs.solve(problem, method())
+
+
+def test_long_runs_count_beyond_32_bits():
+    F = FiniteSum(lambda x, s: x - s, np.linspace(-1.0, 1.0, 1000), cocoercive=1.0)
+    problem, method = rs.Inclusion(F, start=np.ones(2)), VarianceReducedHalpern()
+    with jax.enable_x64(True):
+        ready = problem.prepare("traced")
+        bound = method.bind(ready)
+        state = bound.init(ready, ready.first, None, jax.random.key(0))
+        late = state._replace(k=jnp.int32(4_000_000), wholes=jnp.int32(3_000_000))
+        expected = 3_000_001 * 1000 + 2 * 32 * 1_000_000
+        assert int(bound.calls(ready, late)["component"]) == expected
+
+
 def test_methods_ask_for_components():
     problem = rs.Inclusion(lambda x: x, start=jnp.ones(2))
     for method in FOUR:

@@ -211,6 +211,8 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
         # No answer is worse than what was there at the start.
         start = stepper.problem.start(key) if x0 is None else x0
         known = stepper.problem.certify(start).as_numbers().against(limits.rtol, limits.atol)
+        if reason is Reason.diverged:
+            stepper.problem.check_start(known)
         for other in (kept, (start, None, known)):
             if other is None or _worst_ratio(certificate) <= _worst_ratio(other[2]):
                 continue

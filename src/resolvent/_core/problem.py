@@ -105,6 +105,10 @@ class Problem(Value):
         """The point of an answer, which is what methods, memories and files know."""
         return answer
 
+    def check_start(self, certificate: Certificate) -> None:
+        """Refuse the certificate of a first guess from which a solve has diverged, where it was
+        the guess that no method can begin at."""
+
     def units(self, method: Any) -> Any:
         """Other `Units` for a solve whose data are far from 1 in scale; None where they are not."""
         return None

@@ -94,8 +94,8 @@ def _facts(problem: Any, method: Any, state: Any, target: Any, report: Any) -> A
     dtype = measure.dtype
     floats = jnp.concatenate([jnp.stack([jnp.asarray(n, dtype) for n in numbers]), trace])
     # A dictionary comes out of a compiled program with its keys sorted.
-    counts = [jnp.asarray(calls[name], jnp.int32) for name in sorted(calls)]
-    integers = jnp.stack([done.astype(jnp.int32), status.astype(jnp.int32), *counts])
+    counts = [calls[name] for name in sorted(calls)]
+    integers = jnp.stack([jnp.asarray(number, int) for number in (done, status, *counts)])
     return x, witness, certificate, dict.fromkeys(calls, 0), floats, integers
 
 

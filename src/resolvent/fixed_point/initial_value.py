@@ -12,9 +12,9 @@ import numpy as np
 from resolvent._core import trees
 from resolvent._core.checks import between, finite, is_traced, real_array, refuse
 from resolvent._core.precision import needs_double, scope
-from resolvent._core.problem import Engine, Problem
 from resolvent._core.solution import Certificate
 from resolvent._core.traced import join, split
+from resolvent._core.tree_problem import TreeProblem, first_guess
 from resolvent._core.value import static
 from resolvent.fixed_point.linear_recurrence import solved
 from resolvent.fixed_point.stages import (
@@ -22,7 +22,6 @@ from resolvent.fixed_point.stages import (
     check_alike,
     check_callable,
     checked_inputs,
-    checked_point,
     common_length,
     rows,
     stage_norms,
@@ -33,7 +32,7 @@ _TERMS = 12  # of the series, for matrices of norm 1/2 at most
 _DOUBLINGS = 24  # enough for a norm of 10^7
 
 
-class InitialValueProblem(Problem):
+class InitialValueProblem(TreeProblem):
     """Find y at the points of a grid where dy/dt = f(y, x) and y(t_0) is given.
 
     The equation is that of an exponential integrator of second order, whose matrices come from the
@@ -70,11 +69,8 @@ class InitialValueProblem(Problem):
 
     fn: Any
     times: Any
-    first: Any
     inputs: Any
     args: Any
-    unit: Any
-    numpy: bool = static()
     length: int = static()
 
     explicit = False
@@ -91,7 +87,7 @@ class InitialValueProblem(Problem):
         unit: float = 1.0,
     ):
         check_callable("fn", fn, "a function (y, x) -> f(y, x)")
-        start, numpy = checked_point("start", start)
+        start, numpy = first_guess("start", start)
         times = real_array("times", times)
         if times.ndim != 1 or times.size < 2:
             refuse(
@@ -225,22 +221,6 @@ class InitialValueProblem(Problem):
 
         return solve
 
-    def engine(self, engines: tuple[Engine, ...]) -> Engine:
-        """Traced."""
-        return "traced"
-
-    def prepare(self, engine: Engine) -> Any:
-        return jax.tree_util.tree_map(
-            lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, self
-        )
-
-    def restore(self, x: Any) -> Any:
-        """NumPy where the start was NumPy."""
-        if self.numpy:
-            return jax.tree_util.tree_map(np.array, x)
-        with scope(needs_double(self.first) and not is_traced(x)):
-            return jax.tree_util.tree_map(jnp.asarray, x)
-
     def form(self) -> str:
         return "grid"
 
@@ -252,8 +232,7 @@ class InitialValueProblem(Problem):
 
     def describe(self) -> str:
         """Number of intervals and size of y."""
-        size = sum(int(np.prod(leaf.shape)) for leaf in trees.leaves(self.first))
-        return f"InitialValueProblem({self.length} intervals of {size})"
+        return f"InitialValueProblem({self.length} intervals of {self.unknowns()})"
 
 
 @partial(jax.jit, static_argnums=0)

@@ -9,14 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from resolvent._core import trees
-from resolvent._core.checks import between, finite, is_traced, real_array, refuse
+from resolvent._core.checks import between, is_traced, refuse
 from resolvent._core.precision import needs_double, scope
-from resolvent._core.problem import Engine, Problem
+from resolvent._core.problem import Engine
 from resolvent._core.solution import Certificate
+from resolvent._core.tree_problem import TreeProblem, as_jax, first_guess
 from resolvent._core.value import static
 
 
-class FixedPoint(Problem):
+class FixedPoint(TreeProblem):
     """Find x with x = T(x).
 
     The certificate is the residual `||T(x) - x||`, or, where T is known to be a contraction, the
@@ -56,12 +57,9 @@ class FixedPoint(Problem):
     """
 
     fn: Any
-    first: Any
     args: Any
     contraction: Any
-    unit: Any
     verify: Any
-    numpy: bool = static()
     traceable: bool = static()
 
     def __init__(
@@ -84,19 +82,10 @@ class FixedPoint(Problem):
                 TypeError, "verify", given=f"a {type(verify).__name__}",
                 needed="a function v -> bool", advice="Pass a function, or None.",
             )  # fmt: skip
-        start = jax.tree_util.tree_map(lambda leaf: real_array("start", leaf), start)
-        parts = trees.leaves(start)
-        if not parts or not all(part.size for part in parts):
-            refuse(
-                ValueError, "start", given="no numbers", needed="an unknown",
-                advice="Give the first guess of x.",
-            )  # fmt: skip
-        for part in parts:
-            finite("start", part)
+        start, numpy = first_guess("start", start)
         if contraction is not None and not is_traced(contraction) and contraction != 0.0:
             between("contraction", contraction, 0.0, 1.0, "T is no contraction otherwise.")
         between("unit", unit, 0.0, math.inf, "It is a size of x.")
-        numpy = all(isinstance(part, np.ndarray) for part in parts)
         with scope(needs_double((start, args)) and not is_traced((start, args))):
             given = (start,) if args is None else (start, args)
             traceable = _traceable(fn, given, numpy)
@@ -112,14 +101,6 @@ class FixedPoint(Problem):
         image = self.fn(x) if self.args is None else self.fn(x, self.args)
         convert = np.asarray if not self.traceable else jnp.asarray
         return jax.tree_util.tree_map(lambda leaf, like: convert(leaf, like.dtype), image, x)
-
-    def start(self, key: Any) -> Any:
-        """The user's first guess."""
-        return self.first
-
-    def scale(self, x: Any) -> Any:
-        """The unit of x."""
-        return self.unit
 
     def residual(self, x: Any) -> Any:
         """T(x) - x."""
@@ -182,7 +163,7 @@ class FixedPoint(Problem):
 
     def prepare(self, engine: Engine) -> "FixedPoint":
         kind = np.ndarray if engine == "host" else jax.Array
-        convert = np.asarray if engine == "host" else _traced_array
+        convert = np.asarray if engine == "host" else as_jax
         given = self.first if engine == "host" else (self.first, self.args)
         parts = [leaf for leaf in trees.leaves(given) if hasattr(leaf, "shape")]
         if all(isinstance(part, kind) for part in parts):
@@ -191,13 +172,6 @@ class FixedPoint(Problem):
             return self.but(first=trees.map_leaves(convert, self.first))
         first, args = trees.map_leaves(convert, given)
         return self.but(first=first, args=args)
-
-    def restore(self, x: Any) -> Any:
-        """NumPy where the first guess was NumPy."""
-        if self.numpy:
-            return jax.tree_util.tree_map(np.array, x)
-        with scope(needs_double(self.first) and not is_traced(x)):
-            return jax.tree_util.tree_map(jnp.asarray, x)
 
     def restore_witness(self, witness: Any) -> Any:
         """The displacement vector, in the kind of array that x has."""
@@ -214,12 +188,7 @@ class FixedPoint(Problem):
 
     def describe(self) -> str:
         """Size of the unknown."""
-        size = sum(int(np.prod(leaf.shape)) for leaf in trees.leaves(self.first))
-        return f"FixedPoint({size} unknowns)"
-
-
-def _traced_array(leaf: Any) -> Any:
-    return jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf
+        return f"FixedPoint({self.unknowns()} unknowns)"
 
 
 def _check_arrays(name: str, values: Any) -> None:

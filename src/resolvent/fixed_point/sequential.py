@@ -12,9 +12,9 @@ import numpy as np
 from resolvent._core import trees
 from resolvent._core.checks import between, count, is_traced, refuse
 from resolvent._core.precision import needs_double, scope
-from resolvent._core.problem import Engine, Problem
 from resolvent._core.solution import Certificate
 from resolvent._core.traced import join, split
+from resolvent._core.tree_problem import TreeProblem, first_guess
 from resolvent._core.value import static
 from resolvent.fixed_point import linear_recurrence
 from resolvent.fixed_point.stages import (
@@ -22,7 +22,6 @@ from resolvent.fixed_point.stages import (
     check_alike,
     check_callable,
     checked_inputs,
-    checked_point,
     common_length,
     rows,
     stage_norms,
@@ -34,7 +33,7 @@ _SMALL = 16  # unknowns of a stage up to which its matrices are worth their prod
 _ROUNDING = 8  # units in the last place that two programs may differ by in one stage
 
 
-class SequentialSystem(Problem):
+class SequentialSystem(TreeProblem):
     """Find s_1, ..., s_T with s_t = h_t(s_1, ..., s_{t-1}).
 
     The one solution is what evaluating stage after stage gives: the layers of a network, the pixels
@@ -71,10 +70,7 @@ class SequentialSystem(Problem):
 
     fn: Any
     stage: Any
-    first: Any
     args: Any
-    unit: Any
-    numpy: bool = static()
     length: int = static()
 
     explicit = True
@@ -92,7 +88,7 @@ class SequentialSystem(Problem):
         check_callable("sweep", sweep, "a function of all stages")
         if stage is not None:
             check_callable("stage", stage, "a function of a stage's number and all stages")
-        start, numpy = checked_point("start", start)
+        start, numpy = first_guess("start", start)
         length = common_length("start", start)
         between("unit", unit, 0.0, math.inf, "It is a size of s.")
         vars(self).update(
@@ -135,10 +131,6 @@ class SequentialSystem(Problem):
             return leaf.at[begin + jnp.arange(value.shape[0])].set(value, mode="drop")
 
         return trees.map_leaves(one, s, values)
-
-    def start(self, key: Any) -> Any:
-        """The user's first guess."""
-        return self.first
 
     def scale(self, x: Any) -> Any:
         """The unit of s."""
@@ -193,22 +185,6 @@ class SequentialSystem(Problem):
             return "there is no function for one stage alone (`stage`)"
         return None
 
-    def engine(self, engines: tuple[Engine, ...]) -> Engine:
-        """Traced."""
-        return "traced"
-
-    def prepare(self, engine: Engine) -> Any:
-        return jax.tree_util.tree_map(
-            lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, self
-        )
-
-    def restore(self, x: Any) -> Any:
-        """NumPy where the first guess was NumPy."""
-        if self.numpy:
-            return jax.tree_util.tree_map(np.array, x)
-        with scope(needs_double(self.first) and not is_traced(x)):
-            return jax.tree_util.tree_map(jnp.asarray, x)
-
     def form(self) -> str:
         return "stages"
 
@@ -220,7 +196,7 @@ class SequentialSystem(Problem):
 
     def describe(self) -> str:
         """Number and size of the stages."""
-        size = sum(int(np.prod(leaf.shape)) for leaf in trees.leaves(self.first)) // self.length
+        size = self.unknowns() // self.length
         return f"{type(self).__name__}({self.length} stages of {size})"
 
 
@@ -268,7 +244,7 @@ class Recurrence(SequentialSystem):
         unit: float = 1.0,
     ):
         check_callable("fn", fn, "a function (y, x) -> f(y, x)")
-        start, numpy = checked_point("start", start)
+        start, numpy = first_guess("start", start)
         if trees.leaves(inputs):
             inputs = checked_inputs(inputs)
             found = common_length("inputs", inputs)
@@ -386,7 +362,7 @@ class Recurrence(SequentialSystem):
         before = self.earlier(x)
 
         def solve(target: Any, transposed: bool) -> Any:
-            if self._size() > _SMALL:
+            if self.unknowns() > _SMALL:
                 return self._in_turn(before, target, transposed)
             return jax.lax.platform_dependent(
                 before, target, cpu=partial(self._in_turn, transposed=transposed),
@@ -412,10 +388,6 @@ class Recurrence(SequentialSystem):
         zero = trees.map_leaves(lambda leaf: jnp.zeros_like(leaf[0]), target)
         return jax.lax.scan(one, zero, (before, self.inputs, target), reverse=transposed)[1]
 
-    def _size(self) -> int:
-        """Unknowns of a stage."""
-        return sum(int(np.prod(leaf.shape)) for leaf in trees.leaves(self.first))
-
     def lacks(self, need: str) -> str | None:
         """Nothing."""
         return None
@@ -429,10 +401,10 @@ class Recurrence(SequentialSystem):
 
         if jax.default_backend() == "cpu":
             return GaussSeidelSweep()
-        return DEER() if self._size() <= _SMALL else JacobiSweeps()
+        return DEER() if self.unknowns() <= _SMALL else JacobiSweeps()
 
     def describe(self) -> str:
-        return f"Recurrence({self.length} stages of {self._size()})"
+        return f"Recurrence({self.length} stages of {self.unknowns()})"
 
 
 @partial(jax.jit, static_argnums=0)

@@ -56,20 +56,6 @@ def check_callable(name: str, fn: Any, needed: str) -> None:
         )  # fmt: skip
 
 
-def checked_point(name: str, value: Any) -> tuple[Any, bool]:
-    """A tree of finite real arrays, and whether they are NumPy's."""
-    value = jax.tree_util.tree_map(lambda leaf: real_array(name, leaf), value)
-    parts = trees.leaves(value)
-    if not parts or not all(part.size for part in parts):
-        refuse(
-            ValueError, name, given="no numbers", needed="an array or a tree of arrays",
-            advice="Give a value that looks like the unknown.",
-        )  # fmt: skip
-    for part in parts:
-        finite(name, part)
-    return value, all(isinstance(part, np.ndarray) for part in parts)
-
-
 def common_length(name: str, value: Any) -> int:
     """The common length of the leading axes."""
     shapes = [leaf.shape for leaf in trees.leaves(value)]

@@ -190,7 +190,7 @@ class Ball(_Membership):
         center: None for zero, or a point.
 
     Raises:
-        ValueError: for a radius that is not positive.
+        ValueError: for a radius that is not positive or a center that is not finite.
 
     Example:
         ```python
@@ -205,6 +205,8 @@ class Ball(_Membership):
 
     def __post_init__(self) -> None:
         between("radius", self.radius, 0.0, math.inf, "A ball has a positive radius.")
+        for leaf in trees.leaves(self.center):
+            finite("center", leaf)
 
     def project(self, x: Any) -> Any:
         center = None if self.center is None else as_data(self.center, x)
@@ -269,7 +271,7 @@ class HalfSpace(_Membership):
         offset: number.
 
     Raises:
-        ValueError: for a normal that is zero or not finite.
+        ValueError: for a normal that is zero, and for numbers that are not finite.
 
     Example:
         ```python
@@ -285,6 +287,7 @@ class HalfSpace(_Membership):
     def __post_init__(self) -> None:
         for leaf in trees.leaves(self.normal):
             finite("normal", leaf)
+        finite("offset", self.offset)
         if not is_traced(self.normal) and not any(
             np.asarray(leaf).any() for leaf in trees.leaves(self.normal)
         ):

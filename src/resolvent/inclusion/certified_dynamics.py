@@ -9,7 +9,6 @@ from resolvent._core.checks import between, is_traced, refuse
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.solution import Reason
-from resolvent.functions import L1, Box, Everything, Nonnegative, Product
 from resolvent.inclusion.comonotone import ending
 from resolvent.inclusion.finite_games import QuadraticGame
 from resolvent.inclusion.problem import Inclusion
@@ -73,12 +72,7 @@ class _CertifiedDynamics(Method):
                 needed="a positive one", advice="No step size is known to contract: other "
                 "methods, such as Extragradient, may still converge.",
             )  # fmt: skip
-        if not _is_separable(problem.G) and not (found.weights == found.weights[0]).all():
-            refuse(
-                ValueError, "G", given=f"one {type(problem.G).__name__} for several players",
-                needed="one set or penalty a player", advice="The projection in the metric is "
-                "that of each block alone only for products.",
-            )  # fmt: skip
+        found.projects(problem)
         if self.step_size is not None:
             between(
                 "step_size", self.step_size, 0.0, float(self.longest(found)),
@@ -249,8 +243,3 @@ class CertifiedRungeKutta(_CertifiedDynamics):
             new, Fnew, step, state.move, problem.merit(new, Fnew), state.first, state.code,
             state.calls + 4, state.resolvents,
         )  # fmt: skip
-
-
-def _is_separable(G: Any) -> bool:
-    """Whether G is a sum over the players, so that resolvents do not expand in block metrics."""
-    return isinstance(G, Product | Everything | Box | Nonnegative | L1)

@@ -5,19 +5,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from resolvent._core import trees
-from resolvent._core.checks import between, finite, is_traced, real_array, refuse
+from resolvent._core.checks import between, is_traced, refuse
 from resolvent._core.precision import needs_double, scope
-from resolvent._core.problem import Engine, Problem
 from resolvent._core.solution import Certificate
-from resolvent._core.value import static
+from resolvent._core.tree_problem import TreeProblem, first_guess
 from resolvent.functions import Everything, Function, Product
 from resolvent.inclusion.operators import FiniteSum, FunctionOperator, Operator
 
 
-class Inclusion(Problem):
+class Inclusion(TreeProblem):
     """Find x with 0 in F(x) + G(x).
 
     F is single-valued; G is the subdifferential of a function, such as a set's normal cone, that
@@ -54,12 +52,9 @@ class Inclusion(Problem):
 
     F: Any
     G: Any
-    first: Any
     lipschitz: Any
     strong: Any
     comonotone: Any
-    unit: Any
-    numpy: bool = static()
 
     def __init__(
         self,
@@ -103,15 +98,7 @@ class Inclusion(Problem):
                 TypeError, "G", given=f"a {type(G).__name__}", needed="a Function, or None",
                 advice="See resolvent.functions for sets and penalties.",
             )  # fmt: skip
-        start = jax.tree_util.tree_map(lambda leaf: real_array("start", leaf), start)
-        parts = trees.leaves(start)
-        if not parts or not all(part.size for part in parts):
-            refuse(
-                ValueError, "start", given="no numbers", needed="an unknown",
-                advice="Give the first guess of x.",
-            )  # fmt: skip
-        for part in parts:
-            finite("start", part)
+        start, numpy = first_guess("start", start)
         for name, value in (("lipschitz", lipschitz), ("strong", strong)):
             if value is not None:
                 between(name, value, 0.0, math.inf, "It is a positive constant of F.")
@@ -125,7 +112,7 @@ class Inclusion(Problem):
         return {
             "F": operator, "G": G, "first": start, "lipschitz": lipschitz, "strong": strong,
             "comonotone": comonotone, "unit": unit,
-            "numpy": all(isinstance(part, np.ndarray) for part in parts),
+            "numpy": numpy,
         }  # fmt: skip
 
     def operator(self, x: Any) -> Any:
@@ -141,14 +128,6 @@ class Inclusion(Problem):
     def nearest(self, x: Any) -> Any:
         """The point next to x at which G is defined: where methods begin."""
         return self.G.nearest(x)
-
-    def start(self, key: Any) -> Any:
-        """The user's first guess."""
-        return self.first
-
-    def scale(self, x: Any) -> Any:
-        """The unit of F."""
-        return self.unit
 
     def residual(self, x: Any) -> Any:
         """x - J(x - F(x))."""
@@ -173,20 +152,6 @@ class Inclusion(Problem):
             self.merit(x, self.operator(x)), self.unit, name="natural residual",
             statement="||x - J(x - F(x))|| <= max(rtol unit, atol)",
         )  # fmt: skip
-
-    def engine(self, engines: tuple[Engine, ...]) -> Engine:
-        """Traced."""
-        return "traced"
-
-    def prepare(self, engine: Engine) -> "Inclusion":
-        return jax.tree_util.tree_map(_as_jax, self)
-
-    def restore(self, x: Any) -> Any:
-        """NumPy where the first guess was NumPy."""
-        if self.numpy:
-            return jax.tree_util.tree_map(np.array, x)
-        with scope(needs_double(self.first) and not is_traced(x)):
-            return jax.tree_util.tree_map(jnp.asarray, x)
 
     def lacks(self, need: str) -> str | None:
         """`components`: F is no finite sum; `unconstrained`: there is a G; and so on.
@@ -214,8 +179,7 @@ class Inclusion(Problem):
 
     def describe(self) -> str:
         """Size of the unknown and the constraint."""
-        size = sum(int(np.prod(leaf.shape)) for leaf in trees.leaves(self.first))
-        return f"{type(self).__name__}({size} unknowns, {type(self.G).__name__})"
+        return f"{type(self).__name__}({self.unknowns()} unknowns, {type(self.G).__name__})"
 
 
 def _is_free(G: Any) -> bool:
@@ -223,10 +187,6 @@ def _is_free(G: Any) -> bool:
     if isinstance(G, Product):
         return all(_is_free(part) for part in G.parts)
     return isinstance(G, Everything)
-
-
-def _as_jax(leaf: Any) -> Any:
-    return jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
 def _check_image(operator: Operator, start: Any) -> None:

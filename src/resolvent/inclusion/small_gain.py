@@ -12,7 +12,7 @@ from resolvent._core import trees
 from resolvent._core.checks import is_traced, one_of, refuse
 from resolvent._core.precision import needs_double, scope
 from resolvent._core.value import Value, static
-from resolvent.functions import Function
+from resolvent.functions import L1, Box, Everything, Function, Nonnegative, Product
 from resolvent.inclusion.block_constants import (
     BlockConstants,
     block_constants,
@@ -192,7 +192,8 @@ class SmallGain(Value):
             an estimate, and no bound.
 
         Raises:
-            ValueError: for a game with other players.
+            ValueError: for a game with other players, or a set across players in a metric that
+                weighs them differently.
 
         Example:
             ```python
@@ -210,6 +211,8 @@ class SmallGain(Value):
             if problem.lacks("unconstrained") is None:
                 bound = self.norm(Fx) / self.margin
             else:
+                if not is_traced(self.weights):
+                    self.projects(problem)
                 step = self.best_step
                 y = ready.resolvent(trees.plus(x, -step, Fx), step)
                 bound = self.norm(trees.minus(x, y)) / (1.0 - self.factor(step))
@@ -223,6 +226,16 @@ class SmallGain(Value):
             refuse(
                 ValueError, "certificate", given=f"that of players of sizes {self.sizes}",
                 needed=f"that of players of sizes {sizes}", advice="Analyse this game.",
+            )  # fmt: skip
+
+    def projects(self, problem: Any) -> None:
+        """Refuse a G whose resolvent may expand in the metric: one for several players."""
+        separable = isinstance(problem.G, Product | Everything | Box | Nonnegative | L1)
+        if not separable and not (self.weights == self.weights[0]).all():
+            refuse(
+                ValueError, "G", given=f"one {type(problem.G).__name__} for several players",
+                needed="one set or penalty a player", advice="The projection in the metric is "
+                "that of each block alone only for products.",
             )  # fmt: skip
 
     def __str__(self) -> str:

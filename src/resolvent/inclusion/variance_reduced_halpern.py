@@ -157,8 +157,10 @@ class VarianceReducedHalpern(Method):
 
     def calls(self, problem: Inclusion, state: VarianceReducedState) -> dict[str, Any]:
         n = problem.F.components
-        batches = 2 * batch_size(self.batch, n) * (state.k - state.wholes)
-        wholes = n * (1 + self.spent + state.wholes)
+        # In double precision these numbers have 64 bits, which are not too few.
+        k, seen = (jnp.asarray(number, int) for number in (state.k, state.wholes))
+        batches = 2 * batch_size(self.batch, n) * (k - seen)
+        wholes = n * (1 + self.spent + seen)
         return {"component": batches + wholes, "resolvent": state.k + 1}
 
 
@@ -169,6 +171,11 @@ def probability(k: Any, components: int) -> Any:
 
 
 def _refuse_turning(L: float) -> None:
+    if math.isnan(L):
+        refuse(
+            ValueError, "F", given="components that are not finite near the first guess",
+            needed="finite numbers", advice="Look at what they return there, or begin elsewhere.",
+        )  # fmt: skip
     if not math.isfinite(L):
         refuse(
             ValueError, "step_size", given="None for an operator that is not cocoercive",
