@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -25,12 +26,28 @@ def norm(vector: Any) -> Any:
             return largest
         scaled = flat.astype(np.float64) / largest
         return largest * float(np.sqrt(np.einsum("i,i->", scaled, scaled)))
-    largest = jnp.max(jnp.abs(vector), initial=0.0)
-    safe = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1.0)
-    return jnp.where(largest > 0, safe * jnp.linalg.norm((vector / safe).ravel()), largest)
+    return _traced_norm(vector)
 
 
-def is_safe(square: float, dtype: Any) -> bool:
+@jax.jit
+def _traced_norm(vector: Any) -> Any:
+    """Most vectors need one pass, and only those whose squares are extreme need three."""
+    square = jnp.vdot(vector, vector)
+    safe = is_safe(square, np.dtype(vector.dtype))
+
+    def plain(_: Any) -> Any:
+        # In a batch both branches are evaluated, and this one must have a derivative then.
+        return jnp.sqrt(jnp.where(safe, square, 1.0))
+
+    def scaled(vector: Any) -> Any:
+        largest = jnp.max(jnp.abs(vector), initial=0.0)
+        unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1.0)
+        return jnp.where(largest > 0, unit * jnp.linalg.norm((vector / unit).ravel()), largest)
+
+    return jax.lax.cond(safe, plain, scaled, vector)
+
+
+def is_safe(square: Any, dtype: Any) -> Any:
     """Whether a sum of squares in this precision neither overflowed nor vanished on the way."""
     low, high = _SAFE[dtype.char]
-    return low < square < high
+    return (low < square) & (square < high)

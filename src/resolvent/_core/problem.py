@@ -3,7 +3,7 @@
 import abc
 import zlib
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import numpy as np
@@ -21,6 +21,9 @@ class Problem(Value):
     A subclass must give `residual` and `start`; everything else has a default that serves
     fixed points and equations of arrays.
     """
+
+    exact_forms: ClassVar[bool] = False
+    """Whether the engine's form of the data is the user's, digit by digit."""
 
     @abc.abstractmethod
     def residual(self, x: Any) -> Any:

@@ -1,6 +1,6 @@
 """Problems whose unknown is an array or a tree of arrays, and whose methods run compiled."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,8 @@ class TreeProblem(Problem):
     first: Any
     unit: Any
     numpy: bool = static()
+
+    exact_forms: ClassVar[bool] = True
 
     def start(self, key: Any) -> Any:
         """The user's first guess."""
