@@ -16,14 +16,12 @@ class AndersonHistory(NamedTuple):
     """The last changes of f in rows, and with each the step that it calls for.
 
     `gram` holds the products of the changes of f with one another (type II), or those of the
-    changes of x with the changes of f (type I), and `target` those of the same changes with f.
-    Rows beyond `count` mean nothing.
+    changes of x with the changes of f (type I). Rows beyond `count` mean nothing.
     """
 
     changes: Any
     moves: Any
     gram: Any
-    target: Any
     count: Any
     slot: Any
     age: Any
@@ -97,8 +95,9 @@ class Anderson(Guarded):
     def _empty(self, x: Any) -> AndersonHistory:
         kind = jnp if isinstance(x, jax.Array) else np
         rows = kind.zeros((self.window, x.size), x.dtype)
-        gram = kind.zeros((self.window, self.window), x.dtype)
-        return AndersonHistory(rows, kind.zeros_like(rows), gram, gram[0], 0, 0, 0)
+        return AndersonHistory(
+            rows, kind.zeros_like(rows), kind.zeros((self.window, self.window), x.dtype), 0, 0, 0
+        )
 
     def _next(
         self, history: AndersonHistory, dx: Any, df: Any, f: Any, taken: Any, own: bool
@@ -108,15 +107,13 @@ class Anderson(Guarded):
         df, move = silenced(taken, (df, dx + damping * df))
         changes = replaced(history.changes, slot, df, own)
         moves = replaced(history.moves, slot, move, own)
+        # One vector at a time: products with two of them are slower than with one, many times.
         row = column = changes @ df
-        against = df
+        target = changes @ f
         if self.kind == 1:
             # dx df' is move df' less its damped part, row by row and column by column.
-            against = move - damping * df
-            row, column = changes @ against, moves @ df - damping * column
-        # f has changed by df: its products with older changes are known without a pass over them.
-        newest = silenced(taken, against @ f)
-        target = replaced(history.target + column, slot, newest, True)
+            row, column = changes @ (move - damping * df), moves @ df - damping * column
+            target = moves @ f - damping * target
         gram = replaced(replaced(history.gram, slot, row, own).T, slot, column, own).T
         count, age = history.count + 1, history.age + 1
         count = count - (count > self.window)
@@ -124,7 +121,7 @@ class Anderson(Guarded):
         move = damping * f - gamma @ moves
         keeps = taken if self.restart is None else taken & (age < self.restart)
         count, slot, age = either(keeps, (count, (slot + 1) % self.window, age), (0, 0, 0))
-        return AndersonHistory(changes, moves, gram, target, count, slot, age), move, count > 0
+        return AndersonHistory(changes, moves, gram, count, slot, age), move, count > 0
 
     def _weights(self, kind: Any, gram: Any, target: Any, count: Any) -> Any:
         """The weights gamma of the changes, from a Gram matrix whose changes have length one."""
