@@ -54,7 +54,6 @@ def golden(z, s):
 
 
 SLOW = {
-    "proximal-point": rs.inclusion.ProximalPoint(1.0),
     "extragradient": rs.inclusion.Extragradient(),
     "optimistic-gradient": rs.inclusion.OptimisticGradient(),
     "forward-backward-forward": rs.inclusion.ForwardBackwardForward(),
@@ -93,6 +92,15 @@ LINEAR = {
 @pytest.mark.parametrize("name", SLOW)
 def test_last_iterates_fall_like_the_root_of_k(name):
     assert exponent(turns(), SLOW[name], 100, 3000) == pytest.approx(-0.5, rel=WITHIN)
+
+
+def test_exact_proximal_points_fall_like_the_root_of_k():
+    """Of an affine operator, whose resolvent is a factorization and no inner iteration."""
+    A, zero = np.diag(SIZES), np.zeros((SIZES.size,) * 2)
+    F = AffineOperator(np.block([[zero, A], [-A, zero]]))
+    problem = rs.Inclusion(F, start=np.ones(2 * SIZES.size), lipschitz=1.0)
+    found = exponent(problem, rs.inclusion.ProximalPoint(1.0), 100, 3000)
+    assert found == pytest.approx(-0.5, rel=WITHIN)
 
 
 @pytest.mark.parametrize("name", FAST)

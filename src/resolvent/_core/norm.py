@@ -32,7 +32,7 @@ def norm(vector: Any) -> Any:
 @jax.jit
 def _traced_norm(vector: Any) -> Any:
     """Most vectors need one pass, and only those whose squares are extreme need three."""
-    square = jnp.vdot(vector, vector)
+    square = (vector * vector).sum()
     safe = is_safe(square, np.dtype(vector.dtype))
 
     def plain(_: Any) -> Any:
