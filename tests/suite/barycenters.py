@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from suite.vectors import bad_vectors
 
 from resolvent.transport import PointCost
 from resolvent.transport.barycenter import EntropicBarycenter
@@ -277,19 +278,9 @@ class Barycenters:
         """What is no first guess, and how it is refused."""
         n, m = self.shape
         good = np.ones(m)
-        potentials: list[tuple[Any, type]] = [
-            (np.full(m, np.nan), ValueError),
-            (np.r_[np.ones(m - 1), np.inf], ValueError),
-            (np.ones(m - 1), ValueError),
-            (np.ones((m, 1)), ValueError),
-            (1.0, ValueError),
-            (np.ones(0), ValueError),
-            (np.ones(m, complex), TypeError),
-            (np.array([None] * m), TypeError),
-            ("zero", TypeError),
-            (np.ones(m, np.float16), TypeError),
+        points: list[tuple[Any, type]] = [
+            (((good, bad), None), kind) for bad, kind in bad_vectors(m)
         ]
-        points: list[tuple[Any, type]] = [(((good, bad), None), kind) for bad, kind in potentials]
         return [
             *points,
             (((good,), None), ValueError),

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from suite.vectors import Vectors
 
 import resolvent as rs
 
@@ -129,7 +130,7 @@ class Line(Fixed):
         return self.offset / (1 - SMALL)
 
 
-class FixedPoints:
+class FixedPoints(Vectors):
     """Layers of few units: all iterations of the family converge."""
 
     size = 8
@@ -203,37 +204,9 @@ class FixedPoints:
         """A problem of another size."""
         return self.wrap(*self.data(n=self.size + 3), engine)
 
-    def parts(self, x: Any) -> tuple[Any, ...]:
-        """The arrays that an answer consists of."""
-        return tuple(jax.tree_util.tree_leaves(x))
-
-    def view(self, x: Any) -> Any:
-        """An answer, or a batch of them."""
-        return np.asarray(x)
-
-    def guess(self) -> Any:
-        """A first guess that is far from the answer."""
-        return np.linspace(-1.0, 1.0, self.size)
-
-    def integer_guess(self) -> Any:
-        return np.arange(self.size)
-
     def bad_guesses(self) -> list[tuple[Any, type]]:
         """What is no first guess, and how it is refused."""
-        n = self.size
-        return [
-            (np.full(n, np.nan), ValueError),
-            (np.r_[np.ones(n - 1), np.inf], ValueError),
-            (np.ones(n - 1), ValueError),
-            (np.ones((n, 1)), ValueError),
-            (1.0, ValueError),
-            (np.ones(0), ValueError),
-            ((np.ones(n), np.ones(n)), ValueError),
-            (np.ones(n, complex), TypeError),
-            (np.array([None] * n), TypeError),
-            ("zero", TypeError),
-            (np.ones(n, np.float16), TypeError),
-        ]
+        return [*super().bad_guesses(), ((np.ones(self.size),) * 2, ValueError)]
 
     def effortless(self, engine: str) -> tuple[Fixed, list[Any]]:
         """Without offsets zero is a fixed point, which everything starts at."""

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import linprog
+from suite.vectors import Vectors
 
 import resolvent as rs
 from resolvent.inclusion import AffineOperator, FiniteSum
@@ -190,7 +191,7 @@ def _flat(x: Any) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class Inclusions:
+class Inclusions(Vectors):
     """Strongly monotone operators of few unknowns.
 
     Variants suit methods that ask for more: problems without G, finite sums, and targets for
@@ -340,37 +341,9 @@ class Inclusions:
         matrix, offset = self.data(n=self.size + 3)
         return self.wrap(matrix, offset, engine)
 
-    def parts(self, x: Any) -> tuple[Any, ...]:
-        """The arrays that an answer consists of."""
-        return tuple(jax.tree_util.tree_leaves(x))
-
-    def view(self, x: Any) -> Any:
-        """What of an answer, or of a batch of them, its problem determines."""
-        return np.asarray(x)
-
-    def guess(self) -> Any:
-        """A first guess that is far from the answer."""
-        return np.linspace(-1.0, 1.0, self.size)
-
-    def integer_guess(self) -> Any:
-        return np.arange(self.size)
-
     def bad_guesses(self) -> list[tuple[Any, type]]:
         """What is no first guess, and how it is refused."""
-        n = self.size
-        return [
-            (np.full(n, np.nan), ValueError),
-            (np.r_[np.ones(n - 1), np.inf], ValueError),
-            (np.ones(n - 1), ValueError),
-            (np.ones((n, 1)), ValueError),
-            (1.0, ValueError),
-            (np.ones(0), ValueError),
-            ([np.ones(n)], ValueError),
-            (np.ones(n, complex), TypeError),
-            (np.array([None] * n), TypeError),
-            ("zero", TypeError),
-            (np.ones(n, np.float16), TypeError),
-        ]
+        return [*super().bad_guesses(), ([np.ones(self.size)], ValueError)]
 
     def effortless(self, engine: str) -> tuple[Equilibrium, list[Any]]:
         """F is zero at the first guess, which is the answer."""

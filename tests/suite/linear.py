@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sparse
+from suite.vectors import Vectors
 
 import resolvent as rs
 
@@ -63,7 +64,7 @@ class System:
         return float(amplification * value / np.linalg.norm(self.answer))
 
 
-class Linear:
+class Linear(Vectors):
     """Strictly diagonally dominant banded matrices: every iteration of the family converges."""
 
     size = 24
@@ -126,37 +127,6 @@ class Linear:
     def larger(self, engine: str) -> System:
         """A system of another size."""
         return self.wrap(*self.data(n=self.size + 5), engine)
-
-    def parts(self, x: Any) -> tuple[Any, ...]:
-        """The arrays that an answer consists of."""
-        return (x,)
-
-    def view(self, x: Any) -> Any:
-        """What of an answer, or of a batch of them, its problem determines."""
-        return np.asarray(x)
-
-    def guess(self) -> Any:
-        """A first guess that is far from the answer."""
-        return np.linspace(-1.0, 1.0, self.size)
-
-    def integer_guess(self) -> Any:
-        return np.arange(self.size)
-
-    def bad_guesses(self) -> list[tuple[Any, type]]:
-        """What is no first guess, and how it is refused."""
-        n = self.size
-        return [
-            (np.full(n, np.nan), ValueError),
-            (np.r_[np.ones(n - 1), np.inf], ValueError),
-            (np.ones(n - 1), ValueError),
-            (np.ones((n, 1)), ValueError),
-            (1.0, ValueError),
-            (np.ones(0), ValueError),
-            (np.ones(n, complex), TypeError),
-            (np.array([None] * n), TypeError),
-            ("zero", TypeError),
-            (np.ones(n, np.float16), TypeError),
-        ]
 
     def effortless(self, engine: str) -> tuple[System, list[Any]]:
         """A system that is solved before the first step, from each of some first guesses."""

@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from suite.inclusions import SPLIT, Equilibrium, Inclusions
+from suite.vectors import bad_vectors
 
 import resolvent as rs
 
@@ -111,19 +112,7 @@ class Bilinear(Inclusions):
     def bad_guesses(self) -> list[tuple[Any, type]]:
         """What is no first guess, and how it is refused."""
         good = np.ones(self.size - ROWS)
-        points: list[tuple[Any, type]] = [
-            (np.full(ROWS, np.nan), ValueError),
-            (np.r_[np.ones(ROWS - 1), np.inf], ValueError),
-            (np.ones(ROWS - 1), ValueError),
-            (np.ones((ROWS, 1)), ValueError),
-            (1.0, ValueError),
-            (np.ones(0), ValueError),
-            (np.ones(ROWS, complex), TypeError),
-            (np.array([None] * ROWS), TypeError),
-            ("zero", TypeError),
-            (np.ones(ROWS, np.float16), TypeError),
-        ]
-        pairs: list[tuple[Any, type]] = [((bad, good), kind) for bad, kind in points]
+        pairs: list[tuple[Any, type]] = [((bad, good), kind) for bad, kind in bad_vectors(ROWS)]
         return [
             *pairs, ((good, np.ones(ROWS)), ValueError), ((good,), ValueError),
             (np.ones(self.size), ValueError),

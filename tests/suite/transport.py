@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from suite.vectors import bad_vectors
 
 import resolvent as rs
 
@@ -215,19 +216,7 @@ class Entropic:
         """What is no first guess, and how it is refused."""
         n, m = self.shape
         good = np.ones(m)
-        sides: list[tuple[Any, type]] = [
-            (np.full(n, np.nan), ValueError),
-            (np.r_[np.ones(n - 1), np.inf], ValueError),
-            (np.ones(n - 1), ValueError),
-            (np.ones((n, 1)), ValueError),
-            (1.0, ValueError),
-            (np.ones(0), ValueError),
-            (np.ones(n, complex), TypeError),
-            (np.array([None] * n), TypeError),
-            ("zero", TypeError),
-            (np.ones(n, np.float16), TypeError),
-        ]
-        pairs: list[tuple[Any, type]] = [((bad, good), kind) for bad, kind in sides]
+        pairs: list[tuple[Any, type]] = [((bad, good), kind) for bad, kind in bad_vectors(n)]
         return [
             *pairs,
             ((np.ones(n), np.full(m, np.inf)), ValueError),
