@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -97,9 +98,29 @@ def traces(_events):
     return count
 
 
-def pytest_collection_modifyitems(items):
-    """Tests of one method go to one worker, which compiles for all of them."""
-    for item in items:
-        pair = getattr(item, "callspec", None) and item.callspec.params.get("pair")
-        if pair:
-            item.add_marker(pytest.mark.xdist_group(str(pair)))
+METHOD = re.compile(r"[A-Z]\w*-(traced|host)\b")
+
+
+def together(nodeid):
+    """The name of all tests that one worker should run, since they compile the same programs."""
+    file, _, test = nodeid.partition("::")
+    folder, module = Path(file).parent.name, Path(file).stem
+    parameters = test.partition("[")[2].rstrip("]")
+    if folder == "suite" and (method := METHOD.search(parameters)):
+        return method[0]
+    if module == "test_papers" and parameters:
+        return f"paper {parameters}"
+    if folder == "papers":
+        return f"paper {module.removeprefix('test_').replace('_', '-')}"
+    return nodeid if folder == "docs" else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return together(nodeid)
+
+    return Together(config, log) if config.getvalue("dist") == "loadscope" else None

@@ -4,13 +4,13 @@ import jax
 import numpy as np
 import pytest
 
-from resolvent.papers import Settings, reproduce
+from resolvent.papers import Settings
 from resolvent.papers import deer as paper
 
 
 @pytest.fixture(scope="module")
-def result():
-    return reproduce("deer", tiny=True)
+def result(tiny_run):
+    return tiny_run("deer").result
 
 
 @pytest.mark.slow

@@ -6,13 +6,12 @@ import scipy.sparse
 
 import resolvent as rs
 from resolvent.papers import krylov_recycling as paper
-from resolvent.papers import reproduce
 from resolvent.papers.krylov_recycling_data import ParametricSystem, darcy_systems
 
 
 @pytest.fixture(scope="module")
-def result():
-    return reproduce("krylov-recycling", tiny=True)
+def result(tiny_run):
+    return tiny_run("krylov-recycling").result
 
 
 def test_every_claim_is_measured_with_a_verdict(result):

@@ -59,13 +59,12 @@ def test_every_claim_has_its_experiment_and_none_is_left_over(paper):
 
 
 @pytest.mark.parametrize("paper", EVERY, ids=ids)
-def test_tiny_run_writes_results_and_figures(paper, tmp_path):
-    said = []
-    result = reproduce(paper.name, out=tmp_path, progress=said.append, tiny=True)
+def test_tiny_run_writes_results_and_figures(paper, tiny_run):
+    result, said, folder = tiny_run(paper.name)
     assert result["paper"] == paper.name
     assert [row["claim"] for row in result["claims"]] == [c.number for c in paper.claims]
     assert len(said) >= len(paper.claims)
-    kept = json.loads((tmp_path / f"{paper.name}.json").read_text(encoding="utf-8"))
+    kept = json.loads((folder / f"{paper.name}.json").read_text(encoding="utf-8"))
     assert [row["measured"] for row in kept["claims"]] == [
         row["measured"] for row in result["claims"]
     ]

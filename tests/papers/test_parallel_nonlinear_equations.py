@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import resolvent as rs
-from resolvent.papers import Settings, reproduce
+from resolvent.papers import Settings
 from resolvent.papers import parallel_nonlinear_equations as paper
 
 
 @pytest.fixture(scope="module")
-def result():
-    return reproduce("parallel-nonlinear-equations", tiny=True)
+def result(tiny_run):
+    return tiny_run("parallel-nonlinear-equations").result
 
 
 @pytest.mark.slow

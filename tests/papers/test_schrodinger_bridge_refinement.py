@@ -5,15 +5,15 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 import resolvent as rs
-from resolvent.papers import Settings, reproduce
+from resolvent.papers import Settings
 from resolvent.papers import schrodinger_bridge_refinement as paper
 from resolvent.papers import schrodinger_bridge_refinement_data as data
 from resolvent.transport.schrodinger import LinearDrift, SchrodingerBridge
 
 
 @pytest.fixture(scope="module")
-def result():
-    return reproduce("schrodinger-bridge-refinement", tiny=True)
+def result(tiny_run):
+    return tiny_run("schrodinger-bridge-refinement").result
 
 
 def test_every_claim_is_measured_with_a_verdict(result):

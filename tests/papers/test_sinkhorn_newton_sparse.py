@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 import resolvent as rs
-from resolvent.papers import Settings, reproduce
+from resolvent.papers import Settings
 from resolvent.papers import sinkhorn_newton_sparse as paper
 from resolvent.papers import sinkhorn_newton_sparse_data as data
 from resolvent.papers.sinkhorn_newton_sparse_data import OWN, PLAIN, RELAXED, Run
 
 
 @pytest.fixture(scope="module")
-def result():
-    return reproduce("sinkhorn-newton-sparse", tiny=True)
+def result(tiny_run):
+    return tiny_run("sinkhorn-newton-sparse").result
 
 
 def run_of(iterations, seconds, converged=True, newton=0, errors=(1.0, 1e-13), products=0):

@@ -131,7 +131,10 @@ def test_memory_of_an_unrelated_problem_is_harmless(pair):
         honest(other, sol, pair.house.tight)
 
 
-@pytest.mark.parametrize("pair", [p for p in PAIRS if np.float32 in p.house.dtypes], ids=str)
+SINGLE = [pair for pair in PAIRS if np.float32 in pair.house.dtypes]
+
+
+@pytest.mark.parametrize("pair", in_full(SINGLE), ids=str)
 def test_memory_of_the_other_precision_is_harmless(pair):
     _, memory = learned(pair)
     sample = pair.house.sample(pair.engine, np.float32)

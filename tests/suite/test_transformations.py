@@ -120,7 +120,7 @@ def readout(pair):
     return value, slope
 
 
-@each
+@each_house
 def test_implicit_derivatives_agree_with_finite_differences(pair):
     with jax.enable_x64(True):
         value, slope = readout(pair)
