@@ -429,6 +429,7 @@ def test_engines_agree_and_products_are_counted(method):
     np.testing.assert_allclose(host.x, traced.x, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS, ids=repr)
 def test_jit_and_vmap_equal_the_eager_solve(method):
     matrices = np.stack([spd(GAPS, seed) for seed in range(3)]).astype(np.float32)

@@ -9,7 +9,6 @@ from suite.problems import RULED_BY_ROUNDING, TRACED, in_full, same_steps
 import resolvent as rs
 from resolvent._core import traced
 
-each = pytest.mark.parametrize("pair", TRACED, ids=str)
 each_house = pytest.mark.parametrize("pair", in_full(TRACED), ids=str)
 RATE = 1e-4
 
@@ -64,7 +63,7 @@ def test_jit_keeps_the_step_limit(pair):
     assert sol.reason is rs.Reason.max_steps
 
 
-@each
+@each_house
 def test_batch_equals_a_loop(pair):
     data = [single(pair, seed) for seed in range(3)]
     problems = [pair.house.traced(*one) for one in data]
@@ -167,7 +166,7 @@ def test_no_adjoint_means_no_derivative(pair):
         assert float(gradient(0.3)) == 0.0
 
 
-@each
+@each_house
 def test_second_solve_of_a_shape_compiles_nothing(pair, traces):
     def run(seed, **options):
         rs.solve(pair.house.traced(*single(pair, seed)), pair.method, throw=False, **options)

@@ -186,7 +186,7 @@ def test_which_costs_are_symmetric():
 # ---------------------------------------------------------------- transformations
 
 
-@pytest.mark.parametrize("n", [5, 140])
+@pytest.mark.parametrize("n", [5, pytest.param(140, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("argument", [0, 1, 2])
 def test_gradients_against_finite_differences(argument, n):
     rng = np.random.default_rng([argument, n])
@@ -218,6 +218,7 @@ def test_gradients_against_finite_differences(argument, n):
     assert slope == pytest.approx(wide, rel=1e-6, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_second_derivative_against_finite_differences():
     x, y, a, b = clouds(5, 6)
     move = np.random.default_rng(0).standard_normal(x.shape)

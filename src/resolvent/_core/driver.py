@@ -209,11 +209,10 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
     certificate = stepper.judge().against(limits.rtol, limits.atol) if passed is None else passed
     if reason not in (Reason.target, Reason.infeasible):
         # No answer is worse than what was there at the start.
-        start = stepper.problem.start(key) if x0 is None else x0
-        known = stepper.problem.certify(start).as_numbers().against(limits.rtol, limits.atol)
+        known = stepper.problem.certify(x0).as_numbers().against(limits.rtol, limits.atol)
         if reason is Reason.diverged:
             stepper.problem.check_start(known)
-        for other in (kept, (start, None, known)):
+        for other in (kept, (x0, None, known)):
             if other is None or _worst_ratio(certificate) <= _worst_ratio(other[2]):
                 continue
             x, witness, certificate = other

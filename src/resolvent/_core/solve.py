@@ -242,9 +242,8 @@ def _solve_eager(
     most = method.limit(problem) if max_steps is None else count("max_steps", max_steps)
     prepared = problem.prepare(engine)
     bound = method.bind(prepared)
-    start = None if x0 is None else prepared.admit(x0)
-    if start is None and engine == "host":
-        start = prepared.start(key)
+    # Given or not, a first guess is an argument of the same compiled program.
+    start = prepared.start(key) if x0 is None else prepared.admit(x0)
     notes: list[str] = []
     kept = _NOTHING
     if memory is not None and len(memory):

@@ -102,7 +102,6 @@ def _facts(problem: Any, method: Any, state: Any, target: Any, report: Any) -> A
 @partial(jax.jit, static_argnums=0)
 def _launch(static: _Static, dynamic: list[Any], rtol: Any, atol: Any, steps: Any) -> Any:
     problem, method, x0, memory, key, given = join(static, dynamic)
-    x0 = problem.start(key) if x0 is None else x0
     target = _norm_target(problem.scale(x0), rtol, atol)
     state = method.init(problem, x0, memory, key) if given is None else given
     state, report = _chunk(problem, method, state, target, steps, True)

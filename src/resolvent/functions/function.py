@@ -1,20 +1,17 @@
 """What every term of an objective or inclusion offers."""
 
 import abc
-from typing import Any, ClassVar
+from typing import Any
 
 from resolvent._core import trees
 from resolvent._core.value import Value
 
 
 class Function(Value):
-    """A closed function g of a point, which may be a tree of arrays; convex unless it says not.
+    """A closed convex function g of a point, which may be a tree of arrays.
 
     Its subdifferential is the G of an inclusion; `prox` is that operator's resolvent.
     """
-
-    convex: ClassVar[bool] = True
-    """Whether g is convex: then `prox` is single-valued and stationary points are minimizers."""
 
     @abc.abstractmethod
     def value(self, x: Any) -> Any:
@@ -35,14 +32,6 @@ class Function(Value):
         computed in another way.
         """
         return trees.minus(x, self.prox(trees.minus(x, v), 1.0))
-
-    def subdifferential_distance(self, x: Any, v: Any) -> Any:
-        """How far v is from being a subgradient at x; zero exactly where it is one.
-
-        The Euclidean distance from v to the subdifferential where a class knows it in closed form;
-        otherwise `||x - prox(x + v, 1)||`, which is at most that distance for convex g.
-        """
-        return trees.norm(self.displacement(x, trees.times(-1.0, v)))
 
     @property
     def is_set(self) -> bool:

@@ -52,14 +52,6 @@ class L1(Function):
 
         return jax.tree_util.tree_map(one, x, v)
 
-    def subdifferential_distance(self, x: Any, v: Any) -> Any:
-        def one(leaf: Any, part: Any) -> Any:
-            bar = jnp.asarray(self.weight, leaf.dtype)
-            # At zero every slope between -weight and weight is one of its subgradients.
-            return part - jnp.where(leaf == 0, jnp.clip(part, -bar, bar), bar * jnp.sign(leaf))
-
-        return trees.norm(jax.tree_util.tree_map(one, x, v))
-
     def conjugate(self, v: Any) -> Any:
         most = trees.largest(v)
         return inside(jnp.asarray(jnp.maximum(most - self.weight, 0.0)), self.weight)
@@ -117,13 +109,6 @@ class SquaredL2(Function):
             return super().displacement(x, v)
         moved = x if self.center is None else trees.minus(x, as_data(self.center, x))
         return trees.times(1.0 / (1.0 + self.weight), trees.plus(v, self.weight, moved))
-
-    def subdifferential_distance(self, x: Any, v: Any) -> Any:
-        moved = x if self.center is None else trees.minus(x, as_data(self.center, x))
-        beyond = trees.plus(v, -self.weight, moved)
-        if self.domain is None:
-            return trees.norm(beyond)
-        return self.domain.subdifferential_distance(x, beyond)
 
     def nearest(self, x: Any) -> Any:
         return x if self.domain is None else self.domain.project(x)

@@ -107,14 +107,6 @@ class Box(_Membership):
 
         return jax.tree_util.tree_map(one, x, v)
 
-    def subdifferential_distance(self, x: Any, v: Any) -> Any:
-        def one(leaf: Any, part: Any) -> Any:
-            above = (leaf >= jnp.asarray(self.upper, leaf.dtype)) & (part > 0)
-            below = (leaf <= jnp.asarray(self.lower, leaf.dtype)) & (part < 0)
-            return jnp.where(above | below, 0, part)
-
-        return trees.norm(jax.tree_util.tree_map(one, x, v)) + self.value(x)
-
     def conjugate(self, v: Any) -> Any:
         def one(leaf: Any) -> Any:
             # 0 times infinity is no contribution here.
@@ -150,12 +142,6 @@ class Nonnegative(_Membership):
 
     def displacement(self, x: Any, v: Any) -> Any:
         return jax.tree_util.tree_map(jnp.minimum, x, v)
-
-    def subdifferential_distance(self, x: Any, v: Any) -> Any:
-        def one(leaf: Any, part: Any) -> Any:
-            return jnp.where((leaf <= 0) & (part < 0), 0, part)
-
-        return trees.norm(jax.tree_util.tree_map(one, x, v)) + self.value(x)
 
     def conjugate(self, v: Any) -> Any:
         most = jnp.stack([leaf.max() for leaf in trees.leaves(v)]).max()
@@ -229,14 +215,6 @@ class Ball(_Membership):
         factor = jnp.minimum(1.0, self.radius / jnp.where(length > 0, length, 1.0))
         near = trees.times(factor, moved)
         return near if center is None else trees.plus(center, 1.0, near)
-
-    def subdifferential_distance(self, x: Any, v: Any) -> Any:
-        moved = x if self.center is None else trees.minus(x, as_data(self.center, x))
-        length = trees.norm(moved)
-        edge = inside(jnp.asarray(self.radius - length), trees.norm(x)) == 0
-        along = trees.dot(moved, v) / jnp.where(length > 0, length, 1) ** 2
-        factor = jnp.where(edge, jnp.maximum(along, 0), 0)
-        return trees.norm(trees.plus(v, -factor, moved)) + self.value(x)
 
     def conjugate(self, v: Any) -> Any:
         value = self.radius * trees.norm(v)
@@ -323,14 +301,6 @@ class HalfSpace(_Membership):
         excess = jnp.maximum(trees.dot(normal, x) - self.offset, 0.0)
         return trees.plus(x, -excess / trees.dot(normal, normal), normal)
 
-    def subdifferential_distance(self, x: Any, v: Any) -> Any:
-        normal = as_data(self.normal, x)
-        square = trees.dot(normal, normal)
-        gap = (self.offset - trees.dot(normal, x)) / jnp.sqrt(square)
-        factor = jnp.maximum(trees.dot(normal, v) / square, 0)
-        factor = jnp.where(inside(jnp.asarray(gap), trees.norm(x)) == 0, factor, 0)
-        return trees.norm(trees.plus(v, -factor, normal)) + self.value(x)
-
     def conjugate(self, v: Any) -> Any:
         normal = as_data(self.normal, v)
         square = trees.dot(normal, normal)
@@ -391,11 +361,6 @@ class Affine(_Membership):
         A, b, factor = (jnp.asarray(part, x.dtype) for part in (self.A, self.b, self.factor))
         # Not A.T @ v, for which XLA writes the transposed matrix out.
         return x - jax.scipy.linalg.cho_solve((factor, True), A @ x - b) @ A
-
-    def subdifferential_distance(self, x: Any, v: Any) -> Any:
-        A, factor = jnp.asarray(self.A, v.dtype), jnp.asarray(self.factor, v.dtype)
-        across = v - jax.scipy.linalg.cho_solve((factor, True), A @ v) @ A
-        return trees.norm(across) + self.value(x)
 
     def conjugate(self, v: Any) -> Any:
         A, b, factor = (jnp.asarray(part, v.dtype) for part in (self.A, self.b, self.factor))

@@ -31,6 +31,7 @@ def solved(rotating):
     return rs.solve(rotating)
 
 
+@pytest.mark.slow
 def test_brownian_reference_between_gaussians_has_the_closed_form():
     # Entropic transport of N(0, p^2) to N(1, q^2) with cost |x - y|^2 / 2 and epsilon = sigma^2 T:
     # the covariance of the coupling is sqrt(p^2 q^2 + epsilon^2 / 4) - epsilon / 2.
