@@ -193,6 +193,7 @@ PRECONDITIONERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("M", PRECONDITIONERS, ids=str)
 def test_cg_with_it_solves_on_both_engines(M):
     problem = system(GAPS)

@@ -52,9 +52,9 @@ def test_every_family_has_problems():
 def test_certificate_agrees_with_numpy(dtype, pair):
     kinds = pair.house.kinds(pair.cls)
     if getattr(pair.house, "alike", False) and len(kinds) > 2:
-        # The first way, and with each method another one of the others.
+        # The first way in single precision; in double, with each method another one of the others.
         other = 1 + PAIRS.index(pair) % (len(kinds) - 1)
-        kinds = [kinds[0]] if dtype == np.float32 else [kinds[0], kinds[other]]
+        kinds = [kinds[0]] if dtype == np.float32 else [kinds[other]]
     for kind in kinds:
         sample = pair.house.sample(pair.engine, dtype, kind)
         sol = rs.solve(sample.problem, pair.method, rtol=pair.house.rtol(dtype))
@@ -256,7 +256,7 @@ def test_method_survives_a_file(pair, tmp_path):
     assert same(pair, first.x, again.x)
 
 
-@each
+@pytest.mark.parametrize("pair", in_full(), ids=str)
 def test_solve_survives_an_interruption(pair, tmp_path):
     sample = pair.house.sample(pair.engine)
     place = tmp_path / "solve.rs"

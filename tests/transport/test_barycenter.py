@@ -274,7 +274,8 @@ def barycentric(weights, b, cost, epsilon, debias=False, method=None):
     return masses @ jnp.arange(1.0, 1 + masses.size) ** 2
 
 
-@pytest.mark.parametrize("debias", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("debias", [False, True])
 def test_gradients_against_finite_differences(debias, optimized):
     """With respect to weights, masses, costs and epsilon, each along a direction."""
     with jax.enable_x64(True):

@@ -269,6 +269,7 @@ def test_traced_solves_agree_with_the_host(method):
         np.testing.assert_allclose(np.asarray(sol.x.plan), want, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_vmap_equals_a_loop():
     problem = random_problem(0.05)
     a, b = jnp.asarray(problem.a, "float32"), jnp.asarray(problem.b, "float32")
