@@ -30,6 +30,10 @@ GROUPS = (
 )
 
 
+# Base classes whose names say too little about what derives from them, in the order of a page.
+TITLES = {"Loss": "Losses", "Function": "Penalties and other terms", "ConvexSet": "Sets"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Section:
     """A part of the site: its entry in the navigation, and its pages by path."""
@@ -76,13 +80,24 @@ def _kinds(names: list[public.Name]) -> list[tuple[str, Any]]:
     bases = [
         one for one in classes if any(one.value in other.value.__mro__[1:] for other in classes)
     ]
-    return [
-        (
-            re.sub(r"(?<=[a-z])(?=[A-Z])", " ", one.name).capitalize() + "s",
-            lambda value, base=one.value: inspect.isclass(value) and issubclass(value, base),
+    bases.sort(key=lambda one: list(TITLES).index(one.name) if one.name in TITLES else len(TITLES))
+
+    def belongs(value: Any, base: Any) -> bool:
+        # What derives from a base that derives from this one is listed with that one.
+        nearer = [o.value for o in bases if o.value is not base and issubclass(o.value, base)]
+        return (
+            inspect.isclass(value)
+            and issubclass(value, base)
+            and not issubclass(value, tuple(nearer))
         )
-        for one in bases
-    ]
+
+    return [(_title(one.name), lambda value, base=one.value: belongs(value, base)) for one in bases]
+
+
+def _title(base: str) -> str:
+    """The heading of what derives from a base class."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", base).capitalize()
+    return TITLES.get(base, words + "s")
 
 
 def _api_page(module: Any, elsewhere: dict[int, str]) -> str:

@@ -152,6 +152,35 @@ def test_weakly_monotone_operators_are_refused(name):
         rs.solve(affine(comonotone=0.1), METHODS[name]())
 
 
+NOT_CONVEX = {
+    "alone": lambda: affine(G=rs.functions.MCP()),
+    "in a product": lambda: rs.Inclusion(
+        lambda x: x, rs.functions.Product((Box(), rs.functions.L0())), start=(START, START)
+    ),
+    "of a saddle point": lambda: rs.SaddlePoint(
+        lambda x, y: x @ y, rs.functions.SCAD(), start=(START, START)
+    ),
+    "of a composite saddle point": lambda: rs.CompositeSaddlePoint(
+        lambda x: x @ x, lambda x, y: x @ y, rs.functions.Lp(), rs.functions.SquaredL2(),
+        start=(START, START),
+    ),
+    "of a player": lambda: rs.Game(
+        [lambda x: x[0] @ x[0]] * 2, [None, rs.functions.L0()], start=(START, START)
+    ),
+    "of a player of quadratics": lambda: rs.QuadraticGame(
+        np.eye(2), sizes=(1, 1), sets=[rs.functions.L0(), None]
+    ),
+    "of payoffs": lambda: rs.BilinearGame(np.eye(2), X=rs.functions.L0()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_CONVEX)
+def test_terms_that_are_not_convex_are_refused(name):
+    with pytest.raises(ValueError, match=VOICE) as caught:
+        NOT_CONVEX[name]()
+    assert "not convex" in str(caught.value)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_a_skew_operator_without_a_set_is_solved(name):

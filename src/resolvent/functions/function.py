@@ -1,17 +1,26 @@
 """What every term of an objective or inclusion offers."""
 
 import abc
-from typing import Any
+import math
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
 
 from resolvent._core import trees
+from resolvent._core.checks import is_traced
 from resolvent._core.value import Value
 
 
 class Function(Value):
-    """A closed convex function g of a point, which may be a tree of arrays.
+    """A closed function g of a point, which may be a tree of arrays; convex unless it says not.
 
     Its subdifferential is the G of an inclusion; `prox` is that operator's resolvent.
     """
+
+    convex: ClassVar[bool] = True
+    """Whether g is convex: then `prox` is single-valued and stationary points are minimizers."""
 
     @abc.abstractmethod
     def value(self, x: Any) -> Any:
@@ -33,6 +42,14 @@ class Function(Value):
         """
         return trees.minus(x, self.prox(trees.minus(x, v), 1.0))
 
+    def subdifferential_distance(self, x: Any, v: Any) -> Any:
+        """How far v is from being a subgradient at x; zero exactly where it is one.
+
+        The Euclidean distance from v to the subdifferential where a class knows it in closed form;
+        otherwise `||x - prox(x + v, 1)||`, which is at most that distance for convex g.
+        """
+        return trees.norm(self.displacement(x, trees.times(-1.0, v)))
+
     @property
     def is_set(self) -> bool:
         """Whether the function is 0 or infinite everywhere."""
@@ -41,6 +58,14 @@ class Function(Value):
     def conjugate(self, v: Any) -> Any:
         """sup over x of <v, x> - g(x); of a set, its support function."""
         raise NotImplementedError(f"{type(self).__name__} has no conjugate in closed form")
+
+    def scaled_conjugate(self, v: Any) -> tuple[Any, Any] | None:
+        """The largest s <= 1 for which the conjugate at s v is finite, and its value there.
+
+        Lower bounds of objectives are made of it. None where it is not known, or of no use because
+        only v = 0 has a finite conjugate.
+        """
+        return None
 
     def response(self, v: Any) -> Any:
         """An x at which <v, x> - g(x) is largest."""
@@ -74,3 +99,24 @@ class ConvexSet(Function):
     def support(self, v: Any) -> Any:
         """sup over x in the set of <v, x>."""
         return self.conjugate(v)
+
+    def scaled_conjugate(self, v: Any) -> tuple[Any, Any] | None:
+        if not self.bounded():
+            return None
+        try:
+            return 1.0, self.conjugate(v)
+        except NotImplementedError:
+            return None
+
+    def bounded(self) -> bool:
+        """Whether it is known to have a diameter."""
+        diameter = self.diameter()
+        return is_traced(diameter) or math.isfinite(diameter)
+
+
+def within(size: Any, most: Any) -> tuple[Any, Any]:
+    """`scaled_conjugate` of a norm: the scale that brings a dual norm down to `most`, and 0."""
+    xp = jnp if isinstance(size, jax.Array) or isinstance(most, jax.Array) else np
+    # Written so that NaN stays: no bound follows from it.
+    fits = size <= most
+    return xp.where(fits, 1, most / xp.where(fits, 1, size)), 0.0

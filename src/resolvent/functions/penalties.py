@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from resolvent._core import trees
 from resolvent._core.checks import between, refuse
-from resolvent.functions.function import Function
-from resolvent.functions.sets import as_data, inside, same_shape
+from resolvent.functions.function import Function, within
+from resolvent.functions.sets import as_data, held, same_shape
 
 
 class L1(Function):
@@ -35,7 +35,7 @@ class L1(Function):
         between("weight", self.weight, 0.0, math.inf, "Leave the term out for weight 0.")
 
     def value(self, x: Any) -> Any:
-        return self.weight * sum(jnp.abs(leaf).sum() for leaf in trees.leaves(x))
+        return self.weight * sum(abs(leaf).sum() for leaf in trees.leaves(x))
 
     def prox(self, x: Any, step: Any) -> Any:
         bar = self.weight * step
@@ -52,9 +52,19 @@ class L1(Function):
 
         return jax.tree_util.tree_map(one, x, v)
 
+    def subdifferential_distance(self, x: Any, v: Any) -> Any:
+        def one(leaf: Any, part: Any) -> Any:
+            bar = jnp.asarray(self.weight, leaf.dtype)
+            # At zero every slope between -weight and weight is one of its subgradients.
+            return part - jnp.where(leaf == 0, jnp.clip(part, -bar, bar), bar * jnp.sign(leaf))
+
+        return trees.norm(jax.tree_util.tree_map(one, x, v))
+
     def conjugate(self, v: Any) -> Any:
-        most = trees.largest(v)
-        return inside(jnp.asarray(jnp.maximum(most - self.weight, 0.0)), self.weight)
+        return held(trees.largest(v), self.weight)
+
+    def scaled_conjugate(self, v: Any) -> tuple[Any, Any]:
+        return within(trees.largest(v), self.weight)
 
 
 class SquaredL2(Function):
@@ -110,6 +120,13 @@ class SquaredL2(Function):
         moved = x if self.center is None else trees.minus(x, as_data(self.center, x))
         return trees.times(1.0 / (1.0 + self.weight), trees.plus(v, self.weight, moved))
 
+    def subdifferential_distance(self, x: Any, v: Any) -> Any:
+        moved = x if self.center is None else trees.minus(x, as_data(self.center, x))
+        beyond = trees.plus(v, -self.weight, moved)
+        if self.domain is None:
+            return trees.norm(beyond)
+        return self.domain.subdifferential_distance(x, beyond)
+
     def nearest(self, x: Any) -> Any:
         return x if self.domain is None else self.domain.project(x)
 
@@ -129,3 +146,6 @@ class SquaredL2(Function):
             same_shape("a center", self.center, point)
         if self.domain is not None:
             self.domain.check(point)
+
+    def scaled_conjugate(self, v: Any) -> tuple[Any, Any]:
+        return 1.0, self.conjugate(v)

@@ -1,10 +1,14 @@
 """A function of several blocks that is a sum over them."""
 
+import functools
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
+from resolvent._core import trees
 from resolvent._core.checks import refuse
 from resolvent.functions.function import ConvexSet, Function
 from resolvent.functions.sets import Everything
@@ -51,6 +55,16 @@ class Product(ConvexSet):
         blocks = zip(self.parts, x, v, strict=True)
         return tuple(part.displacement(block, turn) for part, block, turn in blocks)
 
+    def subdifferential_distance(self, x: Any, v: Any) -> Any:
+        blocks = zip(self.parts, x, v, strict=True)
+        return trees.norm(
+            [part.subdifferential_distance(block, turn) for part, block, turn in blocks]
+        )
+
+    @property
+    def convex(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return all(part.convex for part in self.parts)
+
     @property
     def is_set(self) -> bool:
         return all(part.is_set for part in self.parts)
@@ -63,6 +77,17 @@ class Product(ConvexSet):
 
     def conjugate(self, v: Any) -> Any:
         return sum(part.conjugate(block) for part, block in zip(self.parts, v, strict=True))
+
+    def bounded(self) -> bool:
+        return all(isinstance(part, ConvexSet) and part.bounded() for part in self.parts)
+
+    def scaled_conjugate(self, v: Any) -> tuple[Any, Any] | None:
+        found = [part.scaled_conjugate(block) for part, block in zip(self.parts, v, strict=True)]
+        if any(one is None for one in found):
+            return None
+        # One scale for all blocks; below its own one each conjugate is finite, but not the same.
+        scale = functools.reduce(_smaller, [scale for scale, _ in found if scale is not None])
+        return scale, self.conjugate(trees.times(scale, v))
 
     def diameter(self) -> Any:
         squares = [
@@ -79,3 +104,8 @@ class Product(ConvexSet):
             )  # fmt: skip
         for part, block in zip(self.parts, point, strict=True):
             part.check(block)
+
+
+def _smaller(one: Any, other: Any) -> Any:
+    xp = jnp if isinstance(one, jax.Array) or isinstance(other, jax.Array) else np
+    return xp.minimum(one, other)

@@ -11,19 +11,41 @@ from jaxtyping import Float
 from resolvent._core import trees
 from resolvent._core.checks import between, finite, is_traced, real_array, refuse
 from resolvent.functions.function import ConvexSet
+from resolvent.functions.simplex import simplex_projection
 
 _EDGE = 64  # rounding errors that a member of a set may be away from it
 
 
 def inside(distance: Any, size: Any) -> Any:
     """0 for a distance that is rounding, infinity for more."""
-    eps = jnp.finfo(jnp.asarray(distance).dtype).eps
-    return jnp.where(distance <= _EDGE * eps * (1.0 + size), 0.0, jnp.inf)
+    xp = jnp if isinstance(distance, jax.Array) else np
+    eps = xp.finfo(xp.asarray(distance).dtype).eps
+    return xp.where(distance <= _EDGE * eps * (1.0 + size), 0.0, xp.inf)
+
+
+def held(size: Any, most: Any) -> Any:
+    """The conjugate of a norm: 0 where the dual norm is at most this, infinity beyond."""
+    xp = jnp if isinstance(size, jax.Array) or isinstance(most, jax.Array) else np
+    return inside(xp.maximum(size - most, 0), most)
 
 
 def as_data(ours: Any, point: Any) -> Any:
-    """A set's own arrays in the precision of a point."""
-    return jax.tree_util.tree_map(lambda leaf, like: jnp.asarray(leaf, like.dtype), ours, point)
+    """A set's own arrays in the precision of a point, and NumPy's where those of the point are."""
+
+    def one(leaf: Any, like: Any) -> Any:
+        numpy = not isinstance(like, jax.Array) and not is_traced(leaf)
+        return (np if numpy else jnp).asarray(leaf, like.dtype)
+
+    return jax.tree_util.tree_map(one, ours, point)
+
+
+def euclidean(x: Any) -> Any:
+    """The norm, with a derivative that is zero at zero instead of undefined."""
+    length = trees.largest(x)
+    if not isinstance(length, jax.Array):
+        return trees.norm(x)
+    zero = length == 0
+    return jnp.where(zero, 0, trees.norm(trees.map_leaves(lambda a: jnp.where(zero, 1, a), x)))
 
 
 class _Membership(ConvexSet):
@@ -107,12 +129,20 @@ class Box(_Membership):
 
         return jax.tree_util.tree_map(one, x, v)
 
+    def subdifferential_distance(self, x: Any, v: Any) -> Any:
+        def one(leaf: Any, part: Any) -> Any:
+            above = (leaf >= jnp.asarray(self.upper, leaf.dtype)) & (part > 0)
+            below = (leaf <= jnp.asarray(self.lower, leaf.dtype)) & (part < 0)
+            return jnp.where(above | below, 0, part)
+
+        return trees.norm(jax.tree_util.tree_map(one, x, v)) + self.value(x)
+
     def conjugate(self, v: Any) -> Any:
         def one(leaf: Any) -> Any:
-            # 0 times infinity is no contribution here.
-            up = jnp.where(leaf > 0, leaf * jnp.asarray(self.upper, leaf.dtype), 0.0)
-            down = jnp.where(leaf < 0, leaf * jnp.asarray(self.lower, leaf.dtype), 0.0)
-            return (up + down).sum()
+            # 0 times infinity is no contribution here, nor to derivatives.
+            up = jnp.where(leaf > 0, jnp.asarray(self.upper, leaf.dtype), 0)
+            down = jnp.where(leaf < 0, jnp.asarray(self.lower, leaf.dtype), 0)
+            return (leaf * (up + down)).sum()
 
         return sum(one(leaf) for leaf in trees.leaves(v))
 
@@ -125,6 +155,10 @@ class Box(_Membership):
             )
             if not fits:
                 _misfit(f"bounds of shape {shape}", leaf.shape)
+
+    def bounded(self) -> bool:
+        bounds = self.lower, self.upper
+        return not is_traced(bounds) and all(np.isfinite(bound).all() for bound in bounds)
 
 
 class Nonnegative(_Membership):
@@ -142,6 +176,12 @@ class Nonnegative(_Membership):
 
     def displacement(self, x: Any, v: Any) -> Any:
         return jax.tree_util.tree_map(jnp.minimum, x, v)
+
+    def subdifferential_distance(self, x: Any, v: Any) -> Any:
+        def one(leaf: Any, part: Any) -> Any:
+            return jnp.where((leaf <= 0) & (part < 0), 0, part)
+
+        return trees.norm(jax.tree_util.tree_map(one, x, v)) + self.value(x)
 
     def conjugate(self, v: Any) -> Any:
         most = jnp.stack([leaf.max() for leaf in trees.leaves(v)]).max()
@@ -179,7 +219,16 @@ class Simplex(_Membership):
         return self.total * sum(leaf.max(axis=-1).sum() for leaf in trees.leaves(v))
 
     def diameter(self) -> Any:
+        """That of one simplex: points with more than one row are in a product of them."""
         return self.total * math.sqrt(2.0)
+
+    def check(self, point: Any) -> None:
+        for leaf in trees.leaves(point):
+            if not jnp.ndim(leaf) or not leaf.shape[-1]:
+                refuse(
+                    ValueError, "set", given=f"a point of shape {jnp.shape(leaf)}",
+                    needed="vectors along the last axis", advice="Give the point an axis.",
+                )  # fmt: skip
 
 
 class Ball(_Membership):
@@ -211,14 +260,24 @@ class Ball(_Membership):
     def project(self, x: Any) -> Any:
         center = None if self.center is None else as_data(self.center, x)
         moved = x if center is None else trees.minus(x, center)
-        length = trees.norm(moved)
-        factor = jnp.minimum(1.0, self.radius / jnp.where(length > 0, length, 1.0))
-        near = trees.times(factor, moved)
+        length = euclidean(moved)
+        outside = length > self.radius
+        near = trees.times(
+            jnp.where(outside, self.radius / jnp.where(outside, length, 1), 1), moved
+        )
         return near if center is None else trees.plus(center, 1.0, near)
 
+    def subdifferential_distance(self, x: Any, v: Any) -> Any:
+        moved = x if self.center is None else trees.minus(x, as_data(self.center, x))
+        length = trees.norm(moved)
+        edge = inside(jnp.asarray(self.radius - length), trees.norm(x)) == 0
+        along = trees.dot(moved, v) / jnp.where(length > 0, length, 1) ** 2
+        factor = jnp.where(edge, jnp.maximum(along, 0), 0)
+        return trees.norm(trees.plus(v, -factor, moved)) + self.value(x)
+
     def conjugate(self, v: Any) -> Any:
-        value = self.radius * trees.norm(v)
-        return value if self.center is None else value + trees.dot(self.center, v)
+        value = self.radius * euclidean(v)
+        return value if self.center is None else value + trees.dot(as_data(self.center, v), v)
 
     def check(self, point: Any) -> None:
         if self.center is not None:
@@ -297,18 +356,32 @@ class HalfSpace(_Membership):
             )  # fmt: skip
 
     def project(self, x: Any) -> Any:
-        normal = as_data(self.normal, x)
-        excess = jnp.maximum(trees.dot(normal, x) - self.offset, 0.0)
-        return trees.plus(x, -excess / trees.dot(normal, normal), normal)
+        normal, offset = self._unit(x)
+        return trees.plus(x, -jnp.maximum(trees.dot(normal, x) - offset, 0.0), normal)
+
+    def subdifferential_distance(self, x: Any, v: Any) -> Any:
+        normal, offset = self._unit(x)
+        gap = offset - trees.dot(normal, x)
+        factor = jnp.maximum(trees.dot(normal, v), 0)
+        factor = jnp.where(inside(jnp.asarray(gap), trees.norm(x)) == 0, factor, 0)
+        return trees.norm(trees.plus(v, -factor, normal)) + self.value(x)
 
     def conjugate(self, v: Any) -> Any:
-        normal = as_data(self.normal, v)
-        square = trees.dot(normal, normal)
-        along = trees.dot(normal, v) / square
+        normal, offset = self._unit(v)
+        along = trees.dot(normal, v)
         across = trees.norm(trees.plus(v, -along, normal))
         # Only in the direction of its normal does the set end.
         ends = (along >= 0) & (inside(across, trees.norm(v)) == 0)
-        return jnp.where(ends, along * self.offset, jnp.inf)
+        return jnp.where(ends, along * offset, jnp.inf)
+
+    def _unit(self, point: Any) -> tuple[Any, Any]:
+        """The inequality with a normal of length 1, in the precision of a point."""
+        normal = as_data(self.normal, point)
+        # By its largest entry first: where squares vanish or overflow, the normal does not.
+        largest = trees.largest(normal)
+        normal, offset = trees.times(1 / largest, normal), self.offset / largest
+        length = trees.norm(normal)
+        return trees.times(1 / length, normal), jnp.asarray(offset / length, length.dtype)
 
     def check(self, point: Any) -> None:
         same_shape("a normal", self.normal, point)
@@ -362,6 +435,11 @@ class Affine(_Membership):
         # Not A.T @ v, for which XLA writes the transposed matrix out.
         return x - jax.scipy.linalg.cho_solve((factor, True), A @ x - b) @ A
 
+    def subdifferential_distance(self, x: Any, v: Any) -> Any:
+        A, factor = jnp.asarray(self.A, v.dtype), jnp.asarray(self.factor, v.dtype)
+        across = v - jax.scipy.linalg.cho_solve((factor, True), A @ v) @ A
+        return trees.norm(across) + self.value(x)
+
     def conjugate(self, v: Any) -> Any:
         A, b, factor = (jnp.asarray(part, v.dtype) for part in (self.A, self.b, self.factor))
         multipliers = jax.scipy.linalg.cho_solve((factor, True), A @ v)
@@ -381,65 +459,6 @@ def _cholesky(A: Any) -> Any:
         return np.linalg.cholesky(A @ A.T)
     except np.linalg.LinAlgError:
         return np.zeros((A.shape[0], A.shape[0]))
-
-
-def simplex_projection(x: Float[Any, "*batch n"], total: Any = 1.0) -> Float[Any, "*batch n"]:
-    """The nearest point with entries that are not negative and sum to `total`, along the last axis.
-
-    Args:
-        x: any numbers.
-        total: positive.
-
-    Returns:
-        The projection.
-
-    Example:
-        ```python
-        import jax.numpy as jnp
-        from resolvent.functions import simplex_projection
-        assert jnp.allclose(simplex_projection(jnp.zeros(4)), 0.25)
-        ```
-    """
-    total = jnp.asarray(total, x.dtype)
-    # Sums of numbers far from zero lose what the threshold is made of.
-    moved = x - jax.lax.stop_gradient(x.max(axis=-1, keepdims=True))
-    return _above_threshold(moved, total)
-
-
-@jax.custom_jvp
-@jax.jit  # or every call outside of a program would compile its loop again
-def _above_threshold(x: Any, total: Any) -> Any:
-    """max(x - t, 0) with the t at which it sums to `total`; the largest entry of x is 0.
-
-    Newton's iteration on t climbs to the root of a convex decreasing function, and is there when
-    the set of entries above t no longer changes: much less work than to sort.
-    """
-    x = jnp.maximum(x, -total)
-
-    def climbs(carry: Any) -> Any:
-        before, threshold = carry
-        return (threshold > before).any()
-
-    def climb(carry: Any) -> Any:
-        _, threshold = carry
-        above = x > threshold
-        sums = jnp.where(above, x, 0).sum(axis=-1, keepdims=True) - total
-        count = above.sum(axis=-1, keepdims=True).astype(x.dtype)
-        return threshold, jnp.maximum(threshold, sums / jnp.maximum(count, 1))
-
-    mean = x.mean(axis=-1, keepdims=True) - total / x.shape[-1]
-    _, threshold = jax.lax.while_loop(climbs, climb, (jnp.full_like(mean, -jnp.inf), mean))
-    return jnp.maximum(x - threshold, 0)
-
-
-@_above_threshold.defjvp
-def _(primals: Any, tangents: Any) -> Any:
-    near = _above_threshold(*primals)
-    inside = near > 0
-    count = jnp.maximum(inside.sum(axis=-1, keepdims=True), 1).astype(near.dtype)
-    moved, more = tangents
-    lack = more - jnp.where(inside, moved, 0).sum(axis=-1, keepdims=True)
-    return near, jnp.where(inside, moved + lack / count, 0)
 
 
 def same_shape(what: str, ours: Any, point: Any) -> None:

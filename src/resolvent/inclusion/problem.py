@@ -37,8 +37,8 @@ class Inclusion(TreeProblem):
 
     Raises:
         TypeError: if F cannot be called, G is no Function, or numbers are not real.
-        ValueError: if F(x) does not look like x, G has another dimension, or a constant is
-            negative.
+        ValueError: if F(x) does not look like x, G is not convex or has another dimension, or a
+            constant is negative.
 
     Example:
         ```python
@@ -97,6 +97,12 @@ class Inclusion(TreeProblem):
             refuse(
                 TypeError, "G", given=f"a {type(G).__name__}", needed="a Function, or None",
                 advice="See resolvent.functions for sets and penalties.",
+            )  # fmt: skip
+        if names := _not_convex(G):
+            refuse(
+                ValueError, "G", given=f"{', '.join(names)}, not convex",
+                needed="convex Functions: no other subdifferential has a resolvent of one value",
+                advice="Take a convex penalty, such as L1.",
             )  # fmt: skip
         start, numpy = first_guess("start", start)
         for name, value in (("lipschitz", lipschitz), ("strong", strong)):
@@ -187,6 +193,13 @@ def _is_free(G: Any) -> bool:
     if isinstance(G, Product):
         return all(_is_free(part) for part in G.parts)
     return isinstance(G, Everything)
+
+
+def _not_convex(G: Any) -> list[str]:
+    """The names of the terms that are not."""
+    if isinstance(G, Product):
+        return [name for part in G.parts for name in _not_convex(part)]
+    return [] if G.convex else [type(G).__name__]
 
 
 def _check_image(operator: Operator, start: Any) -> None:

@@ -132,7 +132,7 @@ class SmallGain(Value):
         step = self.best_step if step is None else step
         square = 1.0 - 2.0 * step * self.margin + (step * self.lipschitz) ** 2
         # Rounding can make it negative where the factor is zero.
-        return (square * (square > 0)) ** 0.5
+        return (0.5 * (square + abs(square))) ** 0.5
 
     def norm(self, x: Any) -> Any:
         """`||x||_w` of a point.
