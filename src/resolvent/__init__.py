@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from resolvent import composite as composite
     from resolvent import fixed_point as fixed_point
     from resolvent import functions as functions
     from resolvent import inclusion as inclusion
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from resolvent._core.warm import Extrapolated as Extrapolated
     from resolvent._core.warm import Previous as Previous
     from resolvent._core.warm import WarmStart as WarmStart
+    from resolvent.composite.generalized_linear import GeneralizedLinear as GeneralizedLinear
+    from resolvent.composite.problem import Composite as Composite
     from resolvent.fixed_point.initial_value import InitialValueProblem as InitialValueProblem
     from resolvent.fixed_point.problem import FixedPoint as FixedPoint
     from resolvent.fixed_point.sequential import Recurrence as Recurrence
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BilinearGame": "inclusion.bilinear",
     "Certificate": "_core.solution",
+    "Composite": "composite.problem",
     "CompositeSaddlePoint": "inclusion.composite_saddle",
     "DamagedFile": "_core.files",
     "EntropicBarycenter": "transport.barycenter",
@@ -66,6 +70,7 @@ _HOMES = {
     "FiniteGame": "inclusion.finite_games",
     "FixedPoint": "fixed_point.problem",
     "Game": "inclusion.games",
+    "GeneralizedLinear": "composite.generalized_linear",
     "History": "_core.history",
     "Implicit": "_core.adjoint",
     "Inclusion": "inclusion.problem",
@@ -95,12 +100,13 @@ _HOMES = {
     "solve_batch": "_core.batch",
     "solve_sequence": "_core.sequence",
 }
-_FAMILIES = ("fixed_point", "functions", "inclusion", "linear", "transport")
+_FAMILIES = ("composite", "fixed_point", "functions", "inclusion", "linear", "transport")
 
 __version__ = "0.1.0"
 __all__ = [
     "BilinearGame",
     "Certificate",
+    "Composite",
     "CompositeSaddlePoint",
     "DamagedFile",
     "EntropicBarycenter",
@@ -110,6 +116,7 @@ __all__ = [
     "FiniteGame",
     "FixedPoint",
     "Game",
+    "GeneralizedLinear",
     "History",
     "Implicit",
     "Inclusion",
@@ -132,6 +139,7 @@ __all__ = [
     "Unrolled",
     "WarmStart",
     "certify",
+    "composite",
     "fixed_point",
     "functions",
     "inclusion",

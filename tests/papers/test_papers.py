@@ -14,7 +14,9 @@ from resolvent import papers
 from resolvent.papers import Claim, Measured, Paper, Settings, judge, new_figure, reproduce
 
 EVERY = papers.all_papers()
-DEAR = {"convergent-graph-solvers", "variance-reduced-halpern"}
+DEAR = {
+    "convergent-graph-solvers", "parallel-nonlinear-equations", "variance-reduced-halpern",
+}  # fmt: skip
 VERDICTS = {"confirmed", "confirmed in part", "not confirmed"}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from suite.barycenters import Barycenters
 from suite.bridges import Bridges
+from suite.composites import Regressions
 from suite.fixed_points import FixedPoints
 from suite.inclusions import Inclusions
 from suite.linear import Linear
@@ -39,6 +40,8 @@ HOUSES = {
     rs.Inclusion: Inclusions(),
     rs.BilinearGame: Bilinear(),
     rs.CompositeSaddlePoint: Composites(),
+    rs.Composite: Regressions(),
+    rs.GeneralizedLinear: Regressions(linear=True),
 }
 
 # Their rules compare numbers that rounding alone can order, or divide by differences that are

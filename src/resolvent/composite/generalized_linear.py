@@ -1,0 +1,297 @@
+"""Generalized linear models: a loss of predictions X w + c, and a penalty on w."""
+
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from resolvent._core import trees
+from resolvent._core.checks import finite, is_traced, real_array, refuse
+from resolvent._core.precision import needs_double, scope
+from resolvent._core.problem import Engine
+from resolvent._core.solution import Certificate
+from resolvent._core.tree_problem import as_jax
+from resolvent._core.value import static
+from resolvent.composite.design import as_design
+from resolvent.composite.problem import Composite
+from resolvent.composite.separable import is_separable
+from resolvent.functions import Everything, Function, LeastSquares, Loss, Product
+
+
+class GeneralizedLinear(Composite):
+    """Minimize the mean over samples of loss(x_i . w + c, y_i), plus penalty(w).
+
+    Here x_i are the rows of X. The intercept c is 0 unless it is asked for, and with weights the
+    mean is a weighted one. The lasso, sparse logistic regression and support vector machines are
+    such problems, with 1 / n before the loss.
+
+    The certificate is the duality gap: the objective less a lower bound of the least objective,
+    from a dual point that is made of the slopes of the loss at the predictions of this very point,
+    or from one that a method proposes, whichever is better. Relative tolerances refer to what the
+    best constant prediction leaves of the loss. Where the penalty is not convex or its conjugate is
+    not known, the certificate is that of a `Composite`; it is infinite where the predictions
+    separate the classes and there is no penalty, because then there is no answer.
+
+    Args:
+        X: [n, p], NumPy, JAX or SciPy sparse.
+        y: [n], as the loss takes its targets.
+        loss: a `Loss`; None for least squares. With one of k predictions a sample w is [p, k].
+        penalty: a `Function` of w; None for none.
+        intercept: whether there is a c. Then the unknown is the pair (w, c).
+        weights: [n], not negative and not all zero; only their ratios count.
+        start: a first guess other than zero.
+
+    Raises:
+        TypeError: for a loss that is no Loss, a penalty that is no Function, data that are no real
+            numbers.
+        ValueError: for shapes that do not fit, data that are not finite, targets that do not suit
+            the loss, weights that are negative or all zero.
+
+    Example:
+        ```python
+        import numpy as np, resolvent as rs
+        X, y = np.eye(3), np.array([3.0, -0.3, 0.0])
+        lasso = rs.GeneralizedLinear(X, y, penalty=rs.functions.L1(0.2))
+        sol = rs.solve(lasso, rtol=1e-8)
+        assert np.allclose(sol.x, [2.4, 0.0, 0.0])
+        ```
+    """
+
+    design: Any
+    y: Any
+    loss: Any
+    penalty: Any
+    weights: Any
+    intercept: bool = static()
+    dual: bool = static()
+    """Whether there is a duality gap."""
+
+    exact_forms: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        X: Float[Any, "n p"],
+        y: Any,
+        loss: Loss | None = None,
+        penalty: Function | None = None,
+        *,
+        intercept: bool = False,
+        weights: Float[Any, " n"] | None = None,
+        start: Any = None,
+    ):
+        loss = LeastSquares() if loss is None else loss
+        if not isinstance(loss, Loss):
+            refuse(
+                TypeError, "loss", given=f"a {type(loss).__name__}", needed="a Loss",
+                advice="See resolvent.functions for losses.",
+            )  # fmt: skip
+        penalty = Everything() if penalty is None else penalty
+        if not isinstance(penalty, Function):
+            refuse(
+                TypeError, "penalty", given=f"a {type(penalty).__name__}",
+                needed="a Function, or None", advice="See resolvent.functions for penalties.",
+            )  # fmt: skip
+        design, y = as_design("X", X), loss.targets(y)
+        n, p = design.shape
+        if y.shape != (n,):
+            refuse(
+                ValueError, "y", given=f"shape {y.shape} beside X of shape {(n, p)}",
+                needed="one target a row of X", advice="Look at the number of samples.",
+            )  # fmt: skip
+        dtype, outputs = design.dtype, loss.outputs(y)
+        y = y if y.dtype.kind in "iu" else y.astype(dtype)
+        xp = np if design.numpy and isinstance(y, np.ndarray) else jnp
+        first = xp.zeros((p, *outputs), dtype)
+        first = (first, xp.zeros(outputs, dtype)) if intercept else first
+        own = first[0] if intercept else first
+        with scope(needs_double(own) and not is_traced((own, penalty))):
+            penalty.check(own)
+            dual = penalty.convex and penalty.scaled_conjugate(own) is not None
+        vars(self).update(
+            design=design, y=y, loss=loss, penalty=penalty, weights=_shares(weights, n, xp, dtype),
+            intercept=bool(intercept),
+            dual=dual,
+            g=Product((penalty, Everything())) if intercept else penalty,
+            f=None, args=None, lipschitz=None, strong=None, unit=1.0,
+            first=first, numpy=xp is np,
+        )  # fmt: skip
+        vars(self)["unit"] = self._excess() if dual else self._slope_at_zero()
+        if start is not None:
+            vars(self)["first"] = self.admit(start, "start")
+
+    def predictions(self, x: Any) -> Any:
+        """X w + c, [n] or [n, k]."""
+        if self.intercept:
+            return self.design.times(x[0]) + x[1]
+        return self.design.times(x)
+
+    def smooth(self, x: Any) -> Any:
+        """The mean loss."""
+        return self.mean_loss(self.predictions(x))
+
+    def mean_loss(self, z: Any) -> Any:
+        """The mean loss of predictions."""
+        return self.weights @ self.loss.each(z, self.y)
+
+    def slope(self, x: Any) -> tuple[Any, Any]:
+        """The mean loss and its gradient."""
+        z = self.predictions(x)
+        return self.mean_loss(z), self.pulled_back(self.loss.slope(z, self.y))
+
+    def pulled_back(self, v: Any) -> Any:
+        """The gradient in x where the slopes of the loss are v."""
+        v = _beside(self.weights, v) * v
+        w = self.design.transposed_times(v)
+        return (w, v.sum(axis=0)) if self.intercept else w
+
+    def objective(self, x: Any) -> Any:
+        """The mean loss plus the penalty."""
+        return self.smooth(x) + self.penalty.value(x[0] if self.intercept else x)
+
+    def merit(self, x: Any, gradient: Any) -> Any:
+        """The certificate's value at a point whose gradient is known."""
+        if not self.dual:
+            value = super().merit(x, gradient)
+            return value + self.endless(jax.lax.stop_gradient(self.predictions(x)))
+        return self.gap(*jax.lax.stop_gradient((x, self.predictions(x))))
+
+    def endless(self, z: Any) -> Any:
+        """Infinity where predictions prove that there is no answer, else 0.
+
+        Without a penalty, and with predictions in whose direction no sample's loss rises and one
+        falls, the objective falls forever: its gradient vanishes, and nothing is found.
+        """
+        if not isinstance(self.penalty, Everything):
+            return 0.0
+        turns = self.loss.recedes(z, self.y)
+        xp = jnp if isinstance(turns, jax.Array) else np
+        turns = xp.where(self.weights > 0, turns, 0)
+        return xp.where((turns >= 0).all() & (turns > 0).any(), xp.inf, 0.0)
+
+    def gap(self, x: Any, z: Any, pulled: Any = None) -> Any:
+        """The duality gap of a point with predictions z, by the dual point of their slopes.
+
+        `pulled` is the gradient in w there, where it is known.
+        """
+        with self.precision(x):
+            primal = self.mean_loss(z) + self.penalty.value(x[0] if self.intercept else x)
+            gap = primal - self.bound(self.loss.dual(z, self.y), pulled)
+            return 0.5 * (gap + abs(gap))
+
+    def precision(self, x: Any) -> Any:
+        """The scope in which JAX's parts keep the precision of NumPy's data."""
+        return scope(self.numpy and needs_double(self.first) and not is_traced(x))
+
+    def bound(self, v: Any, pulled: Any = None) -> Any:
+        """A lower bound of the least objective from slopes v of the loss, [n] or [n, k]."""
+        if self.intercept:
+            balanced, pulled = self.loss.balanced(v, self.y, self.weights), None
+        else:
+            balanced = v
+        if pulled is None:
+            pulled = self.design.transposed_times(_beside(self.weights, v) * balanced)
+        scale, rest = self.penalty.scaled_conjugate(-pulled)
+        return -(self.weights @ self.loss.conjugate(trees.times(scale, balanced), self.y)) - rest
+
+    def certify(self, x: Any, witness: Any = None) -> Certificate:
+        """Duality gap: `objective - bound <= max(rtol excess, atol)`."""
+        with self.precision(x):
+            found = self._gap_of(x, witness) if self.dual else super().certify(x, witness)
+            # JAX's numbers in double precision mean nothing outside of this scope.
+            return found.as_numbers() if self.numpy and not is_traced((x, self)) else found
+
+    def _gap_of(self, x: Any, witness: Any) -> Certificate:
+        value = self.gap(x, self.predictions(x))
+        if witness is not None:
+            other = self.objective(x) - self.bound(witness)
+            xp = jnp if isinstance(value, jax.Array) else np
+            value = xp.minimum(value, 0.5 * (other + abs(other)))
+        return Certificate(
+            value, self.unit, name="duality gap",
+            statement="objective(x) - lower bound <= max(rtol excess loss of a constant, atol)",
+        )  # fmt: skip
+
+    def _excess(self) -> Any:
+        """What the best constant prediction leaves of the loss above its least value."""
+        constant = self.loss.constant(self.y, self.weights) if self.intercept else None
+        shape = self.y.shape + self.loss.outputs(self.y)
+        xp = np if self.numpy else jnp
+        z = xp.zeros(shape, self.design.dtype)
+        if constant is not None:
+            z = xp.where(xp.isfinite(constant), constant, 0) + z
+        least = self.loss.conjugate(xp.zeros_like(z), self.y)
+        return self.weights @ (self.loss.each(z, self.y) + least)
+
+    def _slope_at_zero(self) -> Any:
+        """The norm of the gradient at zero."""
+        with self.precision(self.first):
+            size = trees.norm(self.slope(self.first)[1])
+        return float(size) if self.numpy else size
+
+    def engine(self, engines: tuple[Engine, ...]) -> Engine:
+        """The host where a method runs on it and the data are NumPy's."""
+        if "host" in engines and (self.numpy or "traced" not in engines):
+            return "host"
+        return super().engine(engines)
+
+    def prepare(self, engine: Engine) -> Any:
+        """The same problem with arrays of the engine."""
+        if engine == "traced":
+            return jax.tree_util.tree_map(as_jax, self)
+        return jax.tree_util.tree_map(
+            lambda leaf: np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf, self
+        )
+
+    def lacks(self, need: str) -> str | None:
+        """`separable`: the penalty is no sum over coordinates; `curved`: the loss has a kink."""
+        if need == "separable" and not is_separable(self.penalty):
+            return f"{type(self.penalty).__name__} is no sum over coordinates that is known here"
+        if need == "smooth" and not self.loss.smooth:
+            return f"{type(self.loss).__name__} has no derivative"
+        if need == "curved" and (not self.loss.smooth or self.loss.outputs(self.y)):
+            return f"{type(self.loss).__name__} has no second derivative in one number"
+        return super().lacks(need)
+
+    def form(self) -> str:
+        return type(self.design).__name__.removesuffix("Design").lower()
+
+    def default_method(self) -> Any:
+        """Coordinate descent where the penalty is separable and the data are the host's."""
+        from resolvent.composite.coordinate_descent import CoordinateDescent
+        from resolvent.composite.proximal_gradient import ProximalGradient
+
+        method = CoordinateDescent()
+        if not is_traced(self) and self.missing(method.needs) is None:
+            return method
+        return ProximalGradient()
+
+    def describe(self) -> str:
+        """Size of the data, loss and penalty."""
+        n, p = self.design.shape
+        loss, penalty = type(self.loss).__name__, type(self.penalty).__name__
+        return f"GeneralizedLinear({n} samples, {p} features, {loss}, {penalty})"
+
+
+def _beside(weights: Any, v: Any) -> Any:
+    """One number a sample, shaped to go with slopes of several predictions."""
+    return weights.reshape(weights.shape + (1,) * (v.ndim - 1))
+
+
+def _shares(weights: Any, n: int, xp: Any, dtype: Any) -> Any:
+    """Weights of sum 1."""
+    if weights is None:
+        return xp.full(n, 1.0 / n, dtype)
+    weights = real_array("weights", weights)
+    finite("weights", weights)
+    wrong = weights.shape != (n,)
+    if wrong or not (is_traced(weights) or weights.min() >= 0 < weights.max()):
+        refuse(
+            ValueError, "weights",
+            given=f"shape {weights.shape} for {n} samples" if wrong else "negative or only zeros",
+            needed="one weight >= 0 a sample, not all zero",
+            advice="Leave weights out for equal ones.",
+        )  # fmt: skip
+    weights = xp.asarray(weights, dtype)
+    return weights / weights.sum()

@@ -1,0 +1,156 @@
+"""Composite problems: a smooth function plus one that is known by its proximal operator."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from resolvent._core import trees
+from resolvent._core.checks import between, is_traced, refuse
+from resolvent._core.precision import needs_double, scope
+from resolvent._core.solution import Certificate
+from resolvent._core.tree_problem import TreeProblem, first_guess
+from resolvent.functions import Everything, Function
+
+
+class Composite(TreeProblem):
+    """Minimize f(x) + g(x), f smooth and g known by its proximal operator.
+
+    The certificate is the proximal gradient residual `||x - prox(x - grad f(x))||`, prox that of g
+    with step 1, which is `||grad f(x)||` without g; where g is not convex, it is the distance of
+    `-grad f(x)` to the subdifferential of g at x. Both are zero exactly where x is stationary,
+    which is where it is a minimizer if f and g are convex.
+
+    Args:
+        f: called as `f(x)`, or `f(x, args)` where `args` is given; its value is one number.
+        g: a `Function` of `resolvent.functions`, such as a set or a penalty; None for none.
+        start: the first guess, an array or a tree of arrays; it says what x looks like.
+        args: a tree of arrays that f depends on.
+        lipschitz: a number L with `||grad f(x) - grad f(y)|| <= L ||x - y||`, if one is known.
+        strong: a number mu such that `f - mu ||x||^2 / 2` is convex, if one is known.
+        unit: what a relative tolerance refers to, in the unit of the gradient.
+
+    Raises:
+        TypeError: if f cannot be called, g is no Function, or numbers are not real.
+        ValueError: if f(x) is no number, g has another dimension, or a constant is not positive.
+
+    Example:
+        ```python
+        import jax.numpy as jnp, resolvent as rs
+        A, b = jnp.array([[2.0, 1.0], [0.0, 1.0]]), jnp.array([1.0, -1.0])
+        problem = rs.Composite(
+            lambda x, A: 0.5 * ((A @ x - b) ** 2).sum(), rs.functions.L1(0.1), start=jnp.zeros(2),
+            args=A,
+        )
+        assert rs.solve(problem, rtol=1e-5).converged
+        ```
+    """
+
+    f: Any
+    g: Any
+    args: Any
+    lipschitz: Any
+    strong: Any
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        g: Function | None = None,
+        *,
+        start: Any,
+        args: Any = None,
+        lipschitz: float | None = None,
+        strong: float | None = None,
+        unit: float = 1.0,
+    ):
+        if not callable(f):
+            refuse(
+                TypeError, "f", given=f"a {type(f).__name__}", needed="a function x -> f(x)",
+                advice="Pass a function that JAX can differentiate.",
+            )  # fmt: skip
+        g = Everything() if g is None else g
+        if not isinstance(g, Function):
+            refuse(
+                TypeError, "g", given=f"a {type(g).__name__}", needed="a Function, or None",
+                advice="See resolvent.functions for sets and penalties.",
+            )  # fmt: skip
+        start, numpy = first_guess("start", start)
+        for name, value in (("lipschitz", lipschitz), ("strong", strong)):
+            if value is not None:
+                between(name, value, 0.0, math.inf, "It is a positive constant of f.")
+        between("unit", unit, 0.0, math.inf, "It is a size of the gradient.")
+        vars(self).update(
+            f=f, g=g, first=start, args=args, lipschitz=lipschitz, strong=strong, unit=unit,
+            numpy=numpy,
+        )  # fmt: skip
+        data = (start, args, g)
+        with scope(needs_double(data) and not is_traced(data)):
+            g.check(start)
+            value = jax.eval_shape(self.smooth, start)
+        if not hasattr(value, "shape") or value.shape or value.dtype.kind != "f":
+            shape = getattr(value, "shape", type(value).__name__)
+            refuse(
+                ValueError, "f", given=f"values of shape {shape}", needed="one real number",
+                advice="Add up what f returns.",
+            )  # fmt: skip
+
+    def smooth(self, x: Any) -> Any:
+        """f(x)."""
+        return self.f(x) if self.args is None else self.f(x, self.args)
+
+    def objective(self, x: Any) -> Any:
+        """f(x) + g(x)."""
+        return self.smooth(x) + self.g.value(x)
+
+    def slope(self, x: Any) -> tuple[Any, Any]:
+        """f(x) and its gradient, which is NaN where f(x) is not finite."""
+        value, gradient = jax.value_and_grad(self.smooth)(x)
+        nothing = trees.map_leaves(lambda leaf: jnp.full_like(leaf, jnp.nan), gradient)
+        return value, trees.where(jnp.isfinite(value), gradient, nothing)
+
+    def residual(self, x: Any) -> Any:
+        """x - prox(x - grad f(x))."""
+        x = trees.map_leaves(jnp.asarray, x)
+        return self.g.displacement(x, self.slope(x)[1])
+
+    def merit(self, x: Any, gradient: Any) -> Any:
+        """The certificate's value at a point whose gradient is known; no step depends on it."""
+        x, gradient = jax.lax.stop_gradient((x, gradient))
+        if self.g.convex:
+            return trees.norm(self.g.displacement(x, gradient))
+        return self.g.subdifferential_distance(x, trees.times(-1.0, gradient))
+
+    def certify(self, x: Any, witness: Any = None) -> Certificate:
+        """`||x - prox(x - grad f(x))|| <= max(rtol unit, atol)`."""
+        x = trees.map_leaves(jnp.asarray, x)
+        value = self.merit(x, self.slope(x)[1])
+        if self.g.convex:
+            return Certificate(
+                value, self.unit, name="proximal gradient residual",
+                statement="||x - prox(x - grad f(x))|| <= max(rtol unit, atol)",
+            )  # fmt: skip
+        return Certificate(
+            value, self.unit, name="distance to stationarity",
+            statement="dist(-grad f(x), subdifferential of g at x) <= max(rtol unit, atol)",
+        )  # fmt: skip
+
+    def lacks(self, need: str) -> str | None:
+        """`convex`: g is not."""
+        if need == "convex" and not self.g.convex:
+            return f"{type(self.g).__name__} is not convex"
+        return None
+
+    def form(self) -> str:
+        return "function"
+
+    def default_method(self) -> Any:
+        """The accelerated proximal gradient method."""
+        from resolvent.composite.proximal_gradient import ProximalGradient
+
+        return ProximalGradient()
+
+    def describe(self) -> str:
+        """Size of the unknown and the second term."""
+        return f"{type(self).__name__}({self.unknowns()} unknowns, {type(self.g).__name__})"
