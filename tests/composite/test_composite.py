@@ -34,8 +34,15 @@ def test_trees_of_arrays():
     assert abs(float(sol.x["b"])) <= 1e-4
 
 
-@pytest.mark.parametrize("acceleration", ["fista", "none"])
-@pytest.mark.parametrize("stated", [False, True])
+@pytest.mark.parametrize(
+    ("acceleration", "stated"),
+    [
+        ("fista", False),
+        ("none", True),
+        pytest.param("fista", True, marks=pytest.mark.slow),
+        pytest.param("none", False, marks=pytest.mark.slow),
+    ],
+)
 def test_objective_falls_as_theory_says(acceleration, stated):
     """f(x_k) - f* <= 2 L ||x_0 - x*||^2 / (k + 1)^2, or L ||x_0 - x*||^2 / (2 k)."""
     A, b = chain()
@@ -70,6 +77,7 @@ def test_strong_convexity_gives_a_linear_rate():
     assert factor <= 1 - np.sqrt(values[0] / values[-1])
 
 
+@pytest.mark.slow
 def test_restarts_help_where_curvature_is_not_known():
     A, b = chain(60)
     problem = rs.Composite(quadratic, start=np.zeros(60), args=(A, b))
@@ -95,6 +103,7 @@ def test_a_function_without_a_minimum_is_never_solved():
     assert not sol.converged
 
 
+@pytest.mark.slow
 def test_derivatives_with_respect_to_the_data():
     A, b = chain(6)
 

@@ -238,6 +238,7 @@ class TestDegenerateData:
         assert np.allclose(sol.x, peer.x, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_derivatives_along_the_penalty():
     """On a fixed support and signs the answer is linear in the penalty's weight."""
 

@@ -291,6 +291,7 @@ def test_the_same_key_gives_the_same_network_and_training_goes_on(fitted, pores)
     assert further.curve.held_out[-1] < fitted.curve.held_out[-1]
 
 
+@pytest.mark.slow
 def test_the_order_of_nodes_and_edges_does_not_matter(fitted, pores):
     graph, *others = pores.graphs
     rng = np.random.default_rng(0)

@@ -29,9 +29,18 @@ AHEAD = {"sinkhorn", "gauss-seidel-jacobi", "proximal-gradient"}
 each = pytest.mark.parametrize("pair", PAIRS, ids=str)
 # Traced pairs compile anew for it: one a house is in every run, all of them in the long one.
 each_on_host = pytest.mark.parametrize("pair", [*HOST, *in_full(TRACED)], ids=str)
+# Single precision is a program of its own: one traced pair a house has it in every run, all of them
+# in the long one.
+ALWAYS = [pair for pair in in_full() if not isinstance(pair, type(pytest.param()))]
 each_precision = pytest.mark.parametrize(
     ("dtype", "pair"),
-    [(dtype, pair) for pair in PAIRS for dtype in pair.house.dtypes],
+    [
+        (dtype, pair)
+        if dtype == np.float64 or pair.engine == "host" or pair in ALWAYS
+        else pytest.param(dtype, pair, marks=pytest.mark.slow)
+        for pair in PAIRS
+        for dtype in pair.house.dtypes
+    ],
     ids=lambda value: {np.float64: "double", np.float32: "single"}.get(value, str(value)),
 )
 
@@ -184,7 +193,13 @@ def test_one_unknown(pair, value):
 
 
 @pytest.mark.parametrize(
-    ("pair", "index"), [(pair, i) for pair in PAIRS for i in range(pair.house.scalings)], ids=str
+    ("pair", "index"),
+    [
+        pytest.param(pair, i, marks=pytest.mark.slow) if i and pair in TRACED else (pair, i)
+        for pair in PAIRS
+        for i in range(pair.house.scalings)
+    ],
+    ids=str,
 )
 def test_scaling_by_powers_of_two_scales_the_iterates(pair, index):
     plain, scaled, back = pair.house.scaled(index, pair.engine)
@@ -197,7 +212,7 @@ def test_scaling_by_powers_of_two_scales_the_iterates(pair, index):
 
 @each
 def test_permuting_the_unknowns_permutes_the_answer(pair):
-    dtype = np.float64 if pair.engine == "host" else np.float32  # as JAX users have them
+    dtype = np.float64
     plain, mixed, follow = pair.house.permuted(pair.engine, dtype)
     rtol = pair.house.rtol(dtype)
     one = rs.solve(plain.problem, pair.method, rtol=rtol, key=5)

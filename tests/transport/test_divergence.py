@@ -131,6 +131,7 @@ def test_a_missed_target_is_told():
     assert abs(one.value - best.value) <= one.bound + best.bound
 
 
+@pytest.mark.slow
 def test_single_precision():
     x, y, a, b = clouds(8, 6)
     data = [part.astype(np.float32) for part in (x, y, a, b)]
@@ -187,7 +188,10 @@ def test_which_costs_are_symmetric():
 
 
 @pytest.mark.parametrize("n", [5, pytest.param(140, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("argument", [0, 1, 2])
+@pytest.mark.parametrize(
+    "argument",
+    [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)],
+)
 def test_gradients_against_finite_differences(argument, n):
     rng = np.random.default_rng([argument, n])
     x, y, a, b = clouds(n, 6)
@@ -234,6 +238,7 @@ def test_second_derivative_against_finite_differences():
     assert curve == pytest.approx(wide, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_gradient_is_zero_where_the_measures_are_equal():
     x, _, a, _ = clouds(6, 6)
 

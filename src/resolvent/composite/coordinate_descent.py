@@ -14,7 +14,8 @@ from resolvent._core.value import static
 from resolvent.composite.generalized_linear import GeneralizedLinear
 from resolvent.composite.working_set import WorkingSet
 
-_QUIET = 5  # steps without a lower objective or measure after which the precision is exhausted
+_QUIET = 50  # steps without a better measure that end a solve
+_STUCK = 10  # for how many of them one counts that had nothing left to do
 
 
 class DescentState(NamedTuple):
@@ -29,7 +30,7 @@ class DescentState(NamedTuple):
     measure: Any
     best: Any
     quiet: int
-    """Steps since the measure was lower than ever before."""
+    """Steps since the measure was lower than ever before, those without a move counted more."""
     slow: int
     """Steps that came as near to the minimum as was asked for, and not near enough."""
     epochs: int
@@ -41,13 +42,13 @@ class DescentState(NamedTuple):
 class CoordinateDescent(Method):
     """Descent along one coordinate after the other, on the few that matter.
 
-    Solves `GeneralizedLinear` problems with penalties that are sums over coordinates. One step
-    takes the coordinates that are not zero and those that violate optimality most, up to twice as
-    many as are not zero, and minimizes the objective over them, well enough for the present gap:
-    by quadratic models of the loss with a line search (one model, exact, for least squares). Models
+    Solves `GeneralizedLinear` problems with penalties that are sums over coordinates. One step adds
+    to a working set the coordinates that violate optimality most, half as many as are not zero, and
+    minimizes the objective over the set, as well as the coordinates outside make worth while: by
+    quadratic models of the loss with a line search (one model, exact, for least squares). Models
     are minimized by cyclic coordinate descent on their Gram matrix, with a step to the minimizer on
-    the present support and signs between any few epochs (`newton`), or without that matrix by
-    epochs whose iterates are extrapolated.
+    the present support and signs after any few epochs, or without that matrix by epochs whose
+    iterates are extrapolated.
 
     Args:
         first: the least size of a working set.
@@ -119,7 +120,7 @@ class CoordinateDescent(Method):
         else:
             violations = self.working.violations(state.w, pulled)
             measure = float(np.linalg.norm(violations) + problem.endless(z))
-        quiet = 0 if measure < state.best else state.quiet + 1
+        quiet = 0 if measure < state.best else state.quiet
         g = np.append(*pulled) if problem.intercept else pulled
         return state._replace(
             g=g, measure=measure, best=min(measure, state.best), quiet=quiet,
@@ -151,7 +152,8 @@ class CoordinateDescent(Method):
         # reach. Then, a gap is of the order of the square root of what the objective lacks.
         least = 0.0
         if problem.dual and goal > 0:
-            least = 0.1 * goal * min(1.0, goal / problem.unit) ** 0.5 * 0.01**state.slow
+            relative = goal / max(float(problem.unit), goal)
+            least = 0.1 * goal * relative**0.5 * 0.01**state.slow
         share = 0.1 * working.gain(violations)
         exact = share < least
         w, z, work = working.improved(
@@ -161,6 +163,7 @@ class CoordinateDescent(Method):
             problem,
             state._replace(
                 w=w, z=z, chosen=chosen, slow=state.slow + exact,
+                quiet=state.quiet + (_STUCK if exact or np.array_equal(w, state.w) else 1),
                 epochs=state.epochs + work.epochs, models=state.models + work.models,
                 systems=state.systems + work.systems,
             ),

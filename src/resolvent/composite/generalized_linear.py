@@ -173,12 +173,16 @@ class GeneralizedLinear(Composite):
     def gap(self, x: Any, z: Any, pulled: Any = None) -> Any:
         """The duality gap of a point with predictions z, by the dual point of their slopes.
 
-        `pulled` is the gradient in w there, where it is known.
+        `pulled` is the gradient in w there, where it is known. Rounding errors of the objective and
+        of its bound are part of it: no gap is zero that is only too small to be seen.
         """
         with self.precision(x):
             primal = self.mean_loss(z) + self.penalty.value(x[0] if self.intercept else x)
-            gap = primal - self.bound(self.loss.dual(z, self.y), pulled)
-            return 0.5 * (gap + abs(gap))
+            return self._between(primal, self.bound(self.loss.dual(z, self.y), pulled))
+
+    def _between(self, primal: Any, bound: Any) -> Any:
+        rounding = float(jnp.finfo(self.design.dtype).eps) * (abs(primal) + abs(bound))
+        return abs(primal - bound) + rounding
 
     def precision(self, x: Any) -> Any:
         """The scope in which JAX's parts keep the precision of NumPy's data."""
@@ -205,9 +209,9 @@ class GeneralizedLinear(Composite):
     def _gap_of(self, x: Any, witness: Any) -> Certificate:
         value = self.gap(x, self.predictions(x))
         if witness is not None:
-            other = self.objective(x) - self.bound(witness)
+            other = self._between(self.objective(x), self.bound(witness))
             xp = jnp if isinstance(value, jax.Array) else np
-            value = xp.minimum(value, 0.5 * (other + abs(other)))
+            value = xp.minimum(value, other)
         return Certificate(
             value, self.unit, name="duality gap",
             statement="objective(x) - lower bound <= max(rtol excess loss of a constant, atol)",

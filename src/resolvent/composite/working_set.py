@@ -73,8 +73,7 @@ class WorkingSet:
     def chosen(self, w: Any, violations: Any, before: Any, first: int) -> Any:
         """The coordinates of before, and behind them those that violate optimality most.
 
-        As many are added as are not zero, so that the set about doubles. Where most of the old ones
-        have become idle it begins anew.
+        Where most of the old ones have become idle it begins anew.
         """
         p = self.penalty.bars.size
         alive = w[:p] != 0

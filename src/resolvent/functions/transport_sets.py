@@ -57,7 +57,7 @@ class TransportPolytope(_Plans):
         ValueError: for marginals that are negative, not finite, of other sums or that do not fit
             the point; for a tolerance or limit out of range.
 
-    Cost: a few passes over the matrix, a product [n, m] [m, n] and a factorization [n, n] a step,
+    Cost: a few passes over the matrix, a product of two matrices and a factorization [n, n] a step,
         with n the shorter side. Ten to thirty steps are usual. Where x is larger than the sums by
         the number of digits, none are left for the plan.
 
