@@ -212,9 +212,9 @@ def test_scaling_by_powers_of_two_scales_the_iterates(pair, index):
 
 @each
 def test_permuting_the_unknowns_permutes_the_answer(pair):
-    dtype = np.float64
-    plain, mixed, follow = pair.house.permuted(pair.engine, dtype)
-    rtol = pair.house.rtol(dtype)
+    plain, mixed, follow = pair.house.permuted(pair.engine, np.float64)
+    # Traced methods that draw or decide by rounding errors go apart in long solves.
+    rtol = pair.house.rtol(np.float64 if pair.engine == "host" else np.float32)
     one = rs.solve(plain.problem, pair.method, rtol=rtol, key=5)
     two = rs.solve(mixed.problem, pair.method, rtol=rtol, key=5)
     size = pair.house.size_of
