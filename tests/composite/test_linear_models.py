@@ -95,6 +95,7 @@ def test_gap_bounds_what_any_point_gains(name, intercept):
             gap = rs.certify(problem, point).value
             assert gap >= float(problem.objective(point)) - least - 1e-12
             assert np.isfinite(gap)
+        assert sol.certificate.kind == "bound"
         assert sol.certificate.value <= 1e-10 * sol.certificate.scale
 
 

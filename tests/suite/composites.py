@@ -137,7 +137,6 @@ class Regressions(Vectors):
     finest = 1e-13
     sharpest = 1e-12
     endless = False
-    unrolled_error = 1e-3  # a gap hides its square root in x, and more in the derivative of x
     bar = 0.1
 
     def suited(self, cls: type) -> "Regressions":

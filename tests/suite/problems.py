@@ -82,15 +82,17 @@ LINEAR = [pair for pair in PAIRS if isinstance(pair.house, Linear)]
 CLASSES = [cls for family in registry.FAMILIES for cls in registry.methods(family).values()]
 
 
-def in_full(pairs: list[Pair] = PAIRS) -> list[Any]:
-    """All pairs, most of them for the long run alone: for what hardly depends on the method.
-
-    One pair a house and engine, and those that read a memory, are in every run.
-    """
+def always(pairs: list[Pair] = PAIRS) -> list[Pair]:
+    """One pair a house and engine, and those that read a memory."""
     first = {(type(pair.house), pair.engine): pair for pair in reversed(pairs)}
-    always = [pair for pair in pairs if pair.cls.reads or pair in first.values()]
+    return [pair for pair in pairs if pair.cls.reads or pair in first.values()]
+
+
+def in_full(pairs: list[Pair] = PAIRS) -> list[Any]:
+    """All pairs, most of them for the long run alone: for what hardly depends on the method."""
+    chosen = always(pairs)
     return [
-        pair if pair in always else pytest.param(pair, marks=pytest.mark.slow) for pair in pairs
+        pair if pair in chosen else pytest.param(pair, marks=pytest.mark.slow) for pair in pairs
     ]
 
 

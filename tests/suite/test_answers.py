@@ -8,6 +8,7 @@ from suite.problems import (
     HOUSES,
     PAIRS,
     TRACED,
+    always,
     houses_with,
     in_full,
     near_answer,
@@ -31,7 +32,7 @@ each = pytest.mark.parametrize("pair", PAIRS, ids=str)
 each_on_host = pytest.mark.parametrize("pair", [*HOST, *in_full(TRACED)], ids=str)
 # Single precision is a program of its own: one traced pair a house has it in every run, all of them
 # in the long one.
-ALWAYS = [pair for pair in in_full() if not isinstance(pair, type(pytest.param()))]
+ALWAYS = always()
 each_precision = pytest.mark.parametrize(
     ("dtype", "pair"),
     [

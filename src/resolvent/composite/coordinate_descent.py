@@ -51,7 +51,7 @@ class CoordinateDescent(Method):
     iterates are extrapolated.
 
     Args:
-        first: the least size of a working set.
+        first: how many coordinates join the working set in a step, at least.
         model: "gram", "columns", or "auto" for what is quicker for the data.
         accelerated: whether there are steps on the support, and extrapolations.
         working: the data as kernels take them; filled in by `bind`.

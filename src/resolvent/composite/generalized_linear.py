@@ -16,7 +16,7 @@ from resolvent._core.tree_problem import as_jax
 from resolvent._core.value import static
 from resolvent.composite.design import as_design
 from resolvent.composite.problem import Composite
-from resolvent.composite.separable import is_separable
+from resolvent.composite.separable import separable
 from resolvent.functions import Everything, Function, LeastSquares, Loss, Product
 
 
@@ -28,11 +28,11 @@ class GeneralizedLinear(Composite):
     such problems, with 1 / n before the loss.
 
     The certificate is the duality gap: the objective less a lower bound of the least objective,
-    from a dual point that is made of the slopes of the loss at the predictions of this very point,
-    or from one that a method proposes, whichever is better. Relative tolerances refer to what the
-    best constant prediction leaves of the loss. Where the penalty is not convex or its conjugate is
-    not known, the certificate is that of a `Composite`; it is infinite where the predictions
-    separate the classes and there is no penalty, because then there is no answer.
+    from a dual point that is made of the slopes of the loss at the predictions of this very point.
+    Relative tolerances refer to what the best constant prediction leaves of the loss. Where the
+    penalty is not convex or its conjugate is not known, the certificate is that of a `Composite`;
+    it is infinite where the predictions separate the classes and there is no penalty, because then
+    there is no answer.
 
     Args:
         X: [n, p], NumPy, JAX or SciPy sparse.
@@ -178,11 +178,9 @@ class GeneralizedLinear(Composite):
         """
         with self.precision(x):
             primal = self.mean_loss(z) + self.penalty.value(x[0] if self.intercept else x)
-            return self._between(primal, self.bound(self.loss.dual(z, self.y), pulled))
-
-    def _between(self, primal: Any, bound: Any) -> Any:
-        rounding = float(jnp.finfo(self.design.dtype).eps) * (abs(primal) + abs(bound))
-        return abs(primal - bound) + rounding
+            bound = self.bound(self.loss.dual(z, self.y), pulled)
+            rounding = float(jnp.finfo(self.design.dtype).eps) * (abs(primal) + abs(bound))
+            return abs(primal - bound) + rounding
 
     def precision(self, x: Any) -> Any:
         """The scope in which JAX's parts keep the precision of NumPy's data."""
@@ -202,18 +200,13 @@ class GeneralizedLinear(Composite):
     def certify(self, x: Any, witness: Any = None) -> Certificate:
         """Duality gap: `objective - bound <= max(rtol excess, atol)`."""
         with self.precision(x):
-            found = self._gap_of(x, witness) if self.dual else super().certify(x, witness)
+            found = self._gap_of(x) if self.dual else super().certify(x, witness)
             # JAX's numbers in double precision mean nothing outside of this scope.
             return found.as_numbers() if self.numpy and not is_traced((x, self)) else found
 
-    def _gap_of(self, x: Any, witness: Any) -> Certificate:
-        value = self.gap(x, self.predictions(x))
-        if witness is not None:
-            other = self._between(self.objective(x), self.bound(witness))
-            xp = jnp if isinstance(value, jax.Array) else np
-            value = xp.minimum(value, other)
+    def _gap_of(self, x: Any) -> Certificate:
         return Certificate(
-            value, self.unit, name="duality gap",
+            self.gap(x, self.predictions(x)), self.unit, kind="bound", name="duality gap",
             statement="objective(x) - lower bound <= max(rtol excess loss of a constant, atol)",
         )  # fmt: skip
 
@@ -250,7 +243,8 @@ class GeneralizedLinear(Composite):
 
     def lacks(self, need: str) -> str | None:
         """`separable`: the penalty is no sum over coordinates; `curved`: the loss has a kink."""
-        if need == "separable" and not is_separable(self.penalty):
+        p, dtype = self.design.shape[1], self.design.dtype
+        if need == "separable" and separable(self.penalty, p, dtype) is None:
             return f"{type(self.penalty).__name__} is no sum over coordinates that is known here"
         if need == "smooth" and not self.loss.smooth:
             return f"{type(self.loss).__name__} has no derivative"

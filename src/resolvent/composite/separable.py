@@ -87,17 +87,8 @@ class Separable(NamedTuple):
         return np.where((new * old < 0) & ~self.smooth_at_zero(), 0.0, new)
 
 
-def is_separable(penalty: Any) -> bool:
-    """Whether `separable` knows the penalty."""
-    return (
-        separable(penalty, 1, np.float64) is not None
-        if not isinstance(penalty, WeightedL1)
-        else True
-    )
-
-
 def separable(penalty: Any, p: int, dtype: Any) -> Separable | None:
-    """The penalty as a sum over coordinates, or None."""
+    """The penalty of p coordinates as a sum over them, or None."""
     kind, bar, ridge, gamma = _SOFT, 0.0, 0.0, 0.0
     if isinstance(penalty, L1):
         bar = penalty.weight
