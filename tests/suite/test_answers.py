@@ -17,16 +17,6 @@ from suite.problems import (
 
 import resolvent as rs
 
-# Their sweeps follow the order of the unknowns, or their bounds of the spectrum come from a fixed
-# first vector: a permutation gives other iterates and the same answer.
-IN_ORDER = {
-    "chebyshev", "sor", "ssor", "gauss-seidel", "symmetric-gauss-seidel", "kaczmarz",
-    "learned-relaxation", "coordinate-descent",
-}  # fmt: skip
-# What they return is ahead of what they have measured: the steps before the last may already lead
-# to an answer.
-AHEAD = {"sinkhorn", "gauss-seidel-jacobi", "proximal-gradient"}
-
 each = pytest.mark.parametrize("pair", PAIRS, ids=str)
 # Traced pairs compile anew for it: one a house is in every run, all of them in the long one.
 each_on_host = pytest.mark.parametrize("pair", [*HOST, *in_full(TRACED)], ids=str)
@@ -142,7 +132,7 @@ def test_step_limit_is_exact(pair):
     for limit in (0, 1, last - 1):
         sol = run(limit)
         assert sol.steps == limit
-        if pair.cls.name in AHEAD:
+        if pair.cls.ahead:
             truth = sample.measure(sol.x) <= pair.house.tight * sample.scale
             assert sol.converged == truth
             assert not (truth and limit < last - 1)
@@ -221,7 +211,7 @@ def test_permuting_the_unknowns_permutes_the_answer(pair):
     size = pair.house.size_of
     near = 20 * rtol * size(plain.view(plain.answer))
     assert size(mixed.view(two.x) - follow(plain.view(one.x))) <= near
-    if pair.cls.name not in IN_ORDER:
+    if not pair.cls.in_order:
         assert same_steps(pair, one.steps, two.steps)
 
 

@@ -24,6 +24,10 @@ class Method(Value):
     """The memory entries that `init` uses; it is given no others."""
     random: ClassVar[bool] = False
     """Whether `init` is given a key."""
+    in_order: ClassVar[bool] = False
+    """Whether its steps depend on the order of the unknowns."""
+    ahead: ClassVar[bool] = False
+    """Whether `measure` tells of an earlier point than `iterate`, which may be an answer before."""
     monitored: ClassVar[int] = 1000
     """The solve counts as stalled when no step of so many is a new best."""
 

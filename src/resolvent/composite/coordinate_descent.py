@@ -96,6 +96,7 @@ class CoordinateDescent(Method):
     needs: ClassVar[tuple[str, ...]] = ("separable", "curved")
     engines: ClassVar[tuple[Engine, ...]] = ("host",)
     monitored: ClassVar[int] = 100
+    in_order: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         count("first", self.first, least=1)

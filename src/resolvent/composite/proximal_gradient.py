@@ -95,6 +95,7 @@ class ProximalGradient(Method):
     needs: ClassVar[tuple[str, ...]] = ("smooth",)
     engines: ClassVar = ("traced",)
     monitored: ClassVar[int] = 10_000
+    ahead: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.step_size is not None:

@@ -168,6 +168,7 @@ class GaussSeidelJacobi(_Blocks):
     block: int | None = static(default=None)
 
     name: ClassVar[str] = "gauss-seidel-jacobi"
+    ahead: ClassVar[bool] = True
 
     def init(self, problem: SequentialSystem, x0: Any, memory: Memory, key: Any) -> InnerState:
         size = problem.merit(x0, problem.sweep(x0))

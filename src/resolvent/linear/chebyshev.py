@@ -70,6 +70,7 @@ class Chebyshev(PreconditionedMethod):
     name: ClassVar[str] = "chebyshev"
     solves: ClassVar = (LinearSystem,)
     needs: ClassVar[tuple[str, ...]] = ("symmetric", "positive_definite")
+    in_order: ClassVar[bool] = True
 
     def check(self, problem: LinearSystem) -> None:
         super().check(problem)

@@ -64,6 +64,7 @@ class Kaczmarz(Method):
     needs: ClassVar[tuple[str, ...]] = ("entries",)
     engines: ClassVar[tuple[Engine, ...]] = ("host",)
     random: ClassVar[bool] = True
+    in_order: ClassVar[bool] = True
     # The residual of a random walk sets new records rarely, however surely it falls.
     monitored: ClassVar[int] = 10_000
 

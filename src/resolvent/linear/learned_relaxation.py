@@ -109,6 +109,7 @@ class LearnedRelaxation(Method):
     needs: ClassVar[tuple[str, ...]] = ("symmetric", "positive_definite", "entries", "diagonal")
     engines: ClassVar[tuple[Engine, ...]] = ("host",)
     random: ClassVar[bool] = True
+    in_order: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         method, learner = self.method, self.learner

@@ -172,6 +172,7 @@ class SOR(Sweeps):
     sweep: str = static(default="forward")
 
     name: ClassVar[str] = "sor"
+    in_order: ClassVar[bool] = True
 
     def _direction(self) -> str:
         return self.sweep
@@ -218,6 +219,7 @@ class GaussSeidel(Sweeps):
     sweep: str = static(default="forward")
 
     name: ClassVar[str] = "gauss-seidel"
+    in_order: ClassVar[bool] = True
 
     def _direction(self) -> str:
         return self.sweep
@@ -263,6 +265,7 @@ class SSOR(Sweeps):
     omega: Any = 1.0
 
     name: ClassVar[str] = "ssor"
+    in_order: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_omega(self.omega)
@@ -302,6 +305,7 @@ class SymmetricGaussSeidel(Sweeps):
     """
 
     name: ClassVar[str] = "symmetric-gauss-seidel"
+    in_order: ClassVar[bool] = True
 
 
 class JacobiState(NamedTuple):

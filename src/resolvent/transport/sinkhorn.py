@@ -109,6 +109,7 @@ class Sinkhorn(Method):
     name: ClassVar[str] = "sinkhorn"
     solves: ClassVar = (EntropicTransport,)
     reads: ClassVar[tuple[str, ...]] = ("potentials",)
+    ahead: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         one_of("form", self.form, ("auto", "log", "scaling"))
