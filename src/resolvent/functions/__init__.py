@@ -44,6 +44,7 @@ from resolvent.functions.sets import Nonnegative as Nonnegative
 from resolvent.functions.sets import Simplex as Simplex
 from resolvent.functions.simplex import simplex_projection as simplex_projection
 from resolvent.functions.sorted_l1 import SortedL1 as SortedL1
+from resolvent.functions.total_variation import FieldLength as FieldLength
 from resolvent.functions.total_variation import Fused as Fused
 from resolvent.functions.total_variation import TotalVariation2D as TotalVariation2D
 from resolvent.functions.transport_sets import Birkhoff as Birkhoff
@@ -62,6 +63,7 @@ __all__ = [
     "ConvexSet",
     "ElasticNet",
     "Everything",
+    "FieldLength",
     "Fit",
     "Function",
     "Fused",

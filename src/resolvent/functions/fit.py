@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from resolvent._core import trees
 from resolvent._core.checks import between, finite, is_traced, real_array, refuse
 from resolvent.functions.function import Function
-from resolvent.functions.losses import Loss, alike
+from resolvent.functions.losses import LeastSquares, Loss, alike
 from resolvent.functions.losses_classification import Hinge
 from resolvent.functions.sets import as_data, inside, same_shape
 
@@ -87,6 +87,12 @@ class Fit(Function):
         each = weights * self.loss.conjugate(xp.where(_beside(counts, v), share, 0), self.y)
         rest = abs(v).reshape(v.shape[0], -1).max(axis=1)
         return xp.where(counts, each, xp.where(rest == 0, 0, xp.inf)).sum()
+
+    def scaled_conjugate(self, v: Any) -> tuple[Any, Any] | None:
+        # The one loss here whose conjugate is finite everywhere.
+        if not isinstance(self.loss, LeastSquares) or self.weights is not None:
+            return None
+        return 1.0, self.conjugate(v)
 
     def subdifferential_distance(self, x: Any, v: Any) -> Any:
         # Between kinks a step however small leaves the subdifferential of one: there, the distance

@@ -100,6 +100,11 @@ class ConvexSet(Function):
         """sup over x in the set of <v, x>."""
         return self.conjugate(v)
 
+    def response(self, v: Any) -> Any:
+        # The slope of the support function; a mean of several best points is one too.
+        v = trees.map_leaves(jnp.asarray, v)
+        return jax.grad(lambda turn: jnp.asarray(self.conjugate(turn)))(v)
+
     def scaled_conjugate(self, v: Any) -> tuple[Any, Any] | None:
         if not self.bounded():
             return None

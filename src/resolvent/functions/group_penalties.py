@@ -63,16 +63,20 @@ class _Grouped(Function):
 
     def _bars(self, x: Any) -> Any:
         """weight times factor, group by group."""
+        plain = isinstance(x, np.ndarray) and not is_traced((self.weight, self.factors))
+        xp = np if plain else jnp
         if self.factors is None:
             # Every further axis of x belongs to its row's group.
             entries = self.sizes * math.prod(x.shape[self.groups.ndim :])
-            factors = jnp.sqrt(jnp.asarray(entries, x.dtype))
+            factors = xp.sqrt(xp.asarray(entries, x.dtype))
         else:
-            factors = jnp.asarray(self.factors, x.dtype)
-        return jnp.asarray(self.weight, x.dtype) * factors
+            factors = xp.asarray(self.factors, x.dtype)
+        return xp.asarray(self.weight, x.dtype) * factors
 
     def _lengths(self, x: Any) -> Any:
         """The norm of each group, with a derivative that is zero at zero."""
+        if isinstance(x, np.ndarray):
+            return self._plain_lengths(x)
         top = jax.lax.stop_gradient(jnp.abs(x).max())
         unit = jnp.where((top > 0) & jnp.isfinite(top), top, 1)
         squares = jnp.square(x / unit).sum(axis=tuple(range(self.groups.ndim, x.ndim)))
@@ -81,6 +85,15 @@ class _Grouped(Function):
             indices_are_sorted=self.ordered,
         )  # fmt: skip
         return unit * jnp.where(sums == 0, 0, jnp.sqrt(jnp.where(sums == 0, 1, sums)))
+
+    def _plain_lengths(self, x: Any) -> Any:
+        """The same of NumPy's numbers."""
+        top = np.abs(x).max()
+        unit = top if 0 < top < np.inf else x.dtype.type(1)
+        squares = np.square(x / unit).sum(axis=tuple(range(self.groups.ndim, x.ndim)))
+        groups = np.asarray(self.groups).ravel()
+        sums = np.bincount(groups, squares.ravel(), self.number)
+        return (unit * np.sqrt(sums)).astype(x.dtype)
 
     def _spread(self, numbers: Any, x: Any) -> Any:
         """A number of each group beside the entries of the group."""

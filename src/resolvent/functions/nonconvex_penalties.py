@@ -11,6 +11,7 @@ from resolvent._core.checks import between
 from resolvent._core.value import static
 from resolvent.functions.function import Function
 from resolvent.functions.norms import soft
+from resolvent.functions.penalties import L1
 
 
 class _Separable(Function):
@@ -58,7 +59,35 @@ class _Separable(Function):
         return trees.norm(trees.map_leaves(one, x, v))
 
 
-class MCP(_Separable):
+class _Folded(_Separable):
+    """A penalty that is an l1 norm plus a function that is smooth and concave."""
+
+    weight: Any
+
+    def convex_part(self) -> Function:
+        """The l1 norm."""
+        return L1(self.weight)
+
+    def concave_value(self, x: Any) -> Any:
+        """The rest, which is never positive."""
+        return self.value(x) - self.convex_part().value(x)
+
+    def concave_slope(self, x: Any) -> Any:
+        """The gradient of the rest, continuous and zero at zero."""
+
+        def one(leaf: Any) -> Any:
+            weight = jnp.asarray(self.weight, leaf.dtype)
+            return jnp.sign(leaf) * (self._slope(jnp.abs(leaf)) - weight)
+
+        return trees.map_leaves(one, x)
+
+    @property
+    def concavity(self) -> Any:
+        """The Lipschitz constant of that gradient."""
+        raise NotImplementedError
+
+
+class MCP(_Folded):
     """The minimax concave penalty: weight |t| at first, then flatter, and constant in the end.
 
     The sum over entries of weight |t| - t^2 / (2 gamma) for |t| <= gamma weight, and of
@@ -94,6 +123,11 @@ class MCP(_Separable):
         between("weight", self.weight, 0.0, math.inf, "Leave the term out for weight 0.")
         between("gamma", self.gamma, 0.0, math.inf, "Use L1 for an infinite gamma.")
 
+    @property
+    def concavity(self) -> Any:
+        """The Lipschitz constant of the gradient of the concave rest."""
+        return 1.0 / self.gamma
+
     def _one(self, size: Any) -> Any:
         weight, gamma = _numbers(size, self.weight, self.gamma)
         low = jnp.minimum(size, gamma * weight)
@@ -116,7 +150,7 @@ class MCP(_Separable):
         return _cut(x, size <= bar, taken)
 
 
-class SCAD(_Separable):
+class SCAD(_Folded):
     """The smoothly clipped absolute deviation: weight |t| near zero, constant far from it.
 
     The sum over entries of weight |t| for |t| <= weight, of
@@ -152,6 +186,11 @@ class SCAD(_Separable):
     def __post_init__(self) -> None:
         between("weight", self.weight, 0.0, math.inf, "Leave the term out for weight 0.")
         between("gamma", self.gamma, 2.0, math.inf, "The usual choice is 3.7.")
+
+    @property
+    def concavity(self) -> Any:
+        """The Lipschitz constant of the gradient of the concave rest."""
+        return 1.0 / (self.gamma - 1.0)
 
     def _one(self, size: Any) -> Any:
         weight, gamma = _numbers(size, self.weight, self.gamma)

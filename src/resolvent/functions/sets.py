@@ -160,6 +160,12 @@ class Box(_Membership):
         bounds = self.lower, self.upper
         return not is_traced(bounds) and all(np.isfinite(bound).all() for bound in bounds)
 
+    def scaled_conjugate(self, v: Any) -> tuple[Any, Any] | None:
+        # A compiled program sees no bounds, and asks only where they have been found finite.
+        if is_traced((self.lower, self.upper)):
+            return 1.0, self.conjugate(v)
+        return super().scaled_conjugate(v)
+
 
 class Nonnegative(_Membership):
     """x >= 0, entry by entry.

@@ -4,12 +4,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
 from resolvent._core import trees
 from resolvent._core.checks import between, is_traced
+from resolvent._core.line_search import backtracked
 
 SAFE = 0.9  # part of the admissible range that default steps use
 _GROWTH = 1.2  # by which a step that was accepted at once is tried larger
@@ -63,7 +62,6 @@ def searched(
     """
     if fixed:
         return look(step), step, 1
-    converted, constants = jax.closure_convert(look, step)
 
     def fails(trial: tuple[Any, Any], step: Any, x: Any, Fx: Any) -> Any:
         change, move = trees.minus(trial[1], Fx), trees.minus(trial[0], x)
@@ -71,30 +69,8 @@ def searched(
             return ~(step * trees.dot(change, change) <= part * trees.dot(change, move))
         return ~(step * norms[1](change) <= part * norms[0](move))
 
-    # Reverse differentiation cannot pass a loop of unknown length, and need not: only the trial
-    # that was accepted depends on the data smoothly.
-    @jax.custom_jvp
-    def search(first: Any, floor: Any, x: Any, Fx: Any, constants: Any) -> Any:
-        def again(carry: Any) -> Any:
-            trial, step, tries = carry
-            return (tries == 0) | (fails(trial, step, x, Fx) & (tries < _TRIES))
-
-        def shorter(carry: Any) -> Any:
-            _, step, tries = carry
-            step = jnp.where(tries == 0, step, floor + _SHRINK * (step - floor))
-            return converted(step, *constants), step, tries + 1
-
-        return jax.lax.while_loop(again, shorter, ((x, Fx), first, jnp.zeros((), jnp.int32)))
-
-    @search.defjvp
-    def _(primals: Any, tangents: Any) -> Any:
-        first, *_, constants = primals
-        trial, step, tries = search(*primals)
-        moved = (step / first) * tangents[0]
-        _, change = jax.jvp(
-            lambda s, c: converted(s, *c), (step, constants), (moved, tangents[-1])
-        )  # fmt: skip
-        return (trial, step, tries), (change, moved, np.zeros((), jax.dtypes.float0))
-
     floor = jnp.asarray(floor, step.dtype)
-    return search(floor + growth * (step - floor), floor, x, Fx, constants)
+    return backtracked(
+        look, fails, floor + growth * (step - floor), (x, Fx), shrink=_SHRINK, tries=_TRIES,
+        floor=floor,
+    )  # fmt: skip
