@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from resolvent import composite as composite
+    from resolvent import estimators as estimators
     from resolvent import fixed_point as fixed_point
     from resolvent import functions as functions
     from resolvent import inclusion as inclusion
@@ -37,8 +38,16 @@ if TYPE_CHECKING:
     from resolvent._core.warm import Extrapolated as Extrapolated
     from resolvent._core.warm import Previous as Previous
     from resolvent._core.warm import WarmStart as WarmStart
+    from resolvent.composite.denoising import (
+        TotalVariationDenoising as TotalVariationDenoising,
+    )
+    from resolvent.composite.fractional import FractionalProgram as FractionalProgram
     from resolvent.composite.generalized_linear import GeneralizedLinear as GeneralizedLinear
+    from resolvent.composite.linear_separation import LinearSeparation as LinearSeparation
     from resolvent.composite.problem import Composite as Composite
+    from resolvent.composite.quadratic_program import QuadraticProgram as QuadraticProgram
+    from resolvent.composite.sparse_recovery import SparseRecovery as SparseRecovery
+    from resolvent.composite.split import SplitComposite as SplitComposite
     from resolvent.fixed_point.initial_value import InitialValueProblem as InitialValueProblem
     from resolvent.fixed_point.problem import FixedPoint as FixedPoint
     from resolvent.fixed_point.sequential import Recurrence as Recurrence
@@ -69,8 +78,10 @@ _HOMES = {
     "Extrapolated": "_core.warm",
     "FiniteGame": "inclusion.finite_games",
     "FixedPoint": "fixed_point.problem",
+    "FractionalProgram": "composite.fractional",
     "Game": "inclusion.games",
     "GeneralizedLinear": "composite.generalized_linear",
+    "LinearSeparation": "composite.linear_separation",
     "History": "_core.history",
     "Implicit": "_core.adjoint",
     "Inclusion": "inclusion.problem",
@@ -83,6 +94,7 @@ _HOMES = {
     "Previous": "_core.warm",
     "Problem": "_core.problem",
     "QuadraticGame": "inclusion.finite_games",
+    "QuadraticProgram": "composite.quadratic_program",
     "Reason": "_core.solution",
     "Recurrence": "fixed_point.sequential",
     "Report": "_core.driver",
@@ -90,6 +102,9 @@ _HOMES = {
     "SchrodingerBridge": "transport.schrodinger.problem",
     "SequentialSystem": "fixed_point.sequential",
     "Solution": "_core.solution",
+    "SparseRecovery": "composite.sparse_recovery",
+    "SplitComposite": "composite.split",
+    "TotalVariationDenoising": "composite.denoising",
     "Unrolled": "_core.adjoint",
     "WarmStart": "_core.warm",
     "certify": "_core.solve",
@@ -100,7 +115,9 @@ _HOMES = {
     "solve_batch": "_core.batch",
     "solve_sequence": "_core.sequence",
 }
-_FAMILIES = ("composite", "fixed_point", "functions", "inclusion", "linear", "transport")
+_FAMILIES = (
+    "composite", "estimators", "fixed_point", "functions", "inclusion", "linear", "transport",
+)  # fmt: skip
 
 __version__ = "0.1.0"
 __all__ = [
@@ -115,12 +132,14 @@ __all__ = [
     "Extrapolated",
     "FiniteGame",
     "FixedPoint",
+    "FractionalProgram",
     "Game",
     "GeneralizedLinear",
     "History",
     "Implicit",
     "Inclusion",
     "InitialValueProblem",
+    "LinearSeparation",
     "LinearSystem",
     "MatrixGame",
     "Memory",
@@ -129,6 +148,7 @@ __all__ = [
     "Previous",
     "Problem",
     "QuadraticGame",
+    "QuadraticProgram",
     "Reason",
     "Recurrence",
     "Report",
@@ -136,10 +156,14 @@ __all__ = [
     "SchrodingerBridge",
     "SequentialSystem",
     "Solution",
+    "SparseRecovery",
+    "SplitComposite",
+    "TotalVariationDenoising",
     "Unrolled",
     "WarmStart",
     "certify",
     "composite",
+    "estimators",
     "fixed_point",
     "functions",
     "inclusion",

@@ -17,11 +17,16 @@ from suite.barycenters import Barycenters
 from suite.bridges import Bridges
 from suite.composites import Regressions
 from suite.fixed_points import FixedPoints
+from suite.fractional import Fractionals
 from suite.inclusions import Inclusions
 from suite.linear import Linear
 from suite.players import Players
+from suite.quadratic_programs import Programs
 from suite.saddles import Bilinear, Composites
+from suite.separation import Separations
 from suite.sequential import Sequential
+from suite.sparse import Recoveries
+from suite.split import Rows, Splits
 from suite.transport import Entropic
 
 import resolvent as rs
@@ -41,7 +46,14 @@ HOUSES = {
     rs.BilinearGame: Bilinear(),
     rs.CompositeSaddlePoint: Composites(),
     rs.Composite: Regressions(),
+    rs.QuadraticProgram: Programs(),
     rs.GeneralizedLinear: Regressions(linear=True),
+    rs.SplitComposite: Splits(),
+    rs.TotalVariationDenoising: Rows(),
+    rs.FractionalProgram: Fractionals(),
+    rs.composite.Quadratic: Regressions(linear=True),
+    rs.LinearSeparation: Separations(),
+    rs.SparseRecovery: Recoveries(),
 }
 
 # Their rules compare numbers that rounding alone can order, or divide by differences that are
@@ -64,7 +76,7 @@ class Pair:
 
     @property
     def method(self) -> Any:
-        return self.cls()
+        return self.house.method(self.cls) if hasattr(self.house, "method") else self.cls()
 
     def __str__(self) -> str:
         return f"{self.cls.__name__}-{self.engine}"
@@ -83,9 +95,21 @@ CLASSES = [cls for family in registry.FAMILIES for cls in registry.methods(famil
 
 
 def always(pairs: list[Pair] = PAIRS) -> list[Pair]:
-    """One pair a house and engine, and those that read a memory."""
-    first = {(type(pair.house), pair.engine): pair for pair in reversed(pairs)}
-    return [pair for pair in pairs if pair.cls.reads or pair in first.values()]
+    """One pair a house and engine, its `chief` where it names one, and those that read a memory.
+
+    Of traced methods that read one, a chief stands for its house.
+    """
+    ordered = sorted(pairs, key=lambda pair: pair.cls.__name__ != _chief(pair))
+    first = {(type(pair.house), pair.engine): pair for pair in reversed(ordered)}
+    return [
+        pair for pair in pairs
+        if pair in first.values()
+        or (pair.cls.reads and not (pair.engine == "traced" and _chief(pair)))
+    ]  # fmt: skip
+
+
+def _chief(pair: Pair) -> str | None:
+    return getattr(pair.house, "chief", None)
 
 
 def in_full(pairs: list[Pair] = PAIRS) -> list[Any]:

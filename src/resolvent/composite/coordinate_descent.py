@@ -103,19 +103,27 @@ class CoordinateDescent(Method):
         one_of("model", self.model, ("auto", "gram", "columns"))
 
     def bind(self, problem: GeneralizedLinear) -> Any:
+        if self.working is not None:
+            return self.but(working=self.working.of(problem))
         return self.but(working=WorkingSet(problem, self.model, self.accelerated))
 
     def init(self, problem: GeneralizedLinear, x0: Any, memory: Memory, key: Any) -> DescentState:
         w = np.append(*x0) if problem.intercept else x0.copy()
-        z = problem.predictions(x0)
-        return self._seen(
-            problem, DescentState(w, z, w, np.empty(0, np.intp), np.inf, np.inf, 0, 0, 0, 0, 0, 1)
-        )
+        known = self.working.seen.recall(w)
+        z, pulled = (problem.predictions(x0), None) if known is None else known
+        state = DescentState(
+            w, z, w, self.working.gram.chosen, np.inf, np.inf, 0, 0, 0, 0, 0, known is None
+        )  # fmt: skip
+        return self._seen(problem, state, pulled)
 
-    def _seen(self, problem: GeneralizedLinear, state: DescentState) -> DescentState:
-        """The state with the gradient and the certificate's value of its point."""
-        x, z = _point(problem, state.w), state.z
-        pulled = problem.pulled_back(problem.loss.slope(z, problem.y))
+    def _seen(
+        self, problem: GeneralizedLinear, state: DescentState, pulled: Any = None
+    ) -> DescentState:
+        """The state with the gradient, where it is not known, and its certificate's value."""
+        x, z, fresh = _point(problem, state.w), state.z, pulled is None
+        if fresh:
+            pulled = problem.pulled_back(problem.loss.slope(z, problem.y))
+            self.working.seen.note(state.w, z, pulled)
         if problem.dual:
             measure = float(problem.gap(x, z, None if problem.intercept else pulled))
         else:
@@ -125,7 +133,7 @@ class CoordinateDescent(Method):
         g = np.append(*pulled) if problem.intercept else pulled
         return state._replace(
             g=g, measure=measure, best=min(measure, state.best), quiet=quiet,
-            products=state.products + 1 + (problem.dual and problem.intercept),
+            products=state.products + fresh + (problem.dual and problem.intercept),
         )  # fmt: skip
 
     def step(self, problem: GeneralizedLinear, state: DescentState) -> DescentState:
@@ -150,13 +158,11 @@ class CoordinateDescent(Method):
         violations = working.violations(state.w, pulled)
         chosen = working.chosen(state.w, violations, state.chosen, self.first)
         # While other coordinates have more to give, it is enough to come near to what these can
-        # reach. Then, a gap is of the order of the square root of what the objective lacks.
-        least = 0.0
-        if problem.dual and goal > 0:
-            relative = goal / max(float(problem.unit), goal)
-            least = 0.1 * goal * relative**0.5 * 0.01**state.slow
-        share = 0.1 * working.gain(violations)
-        exact = share < least
+        # reach. Then the gap counts, which is larger than what the objective lacks.
+        least = 0.1 * goal * 0.01**state.slow if problem.dual and goal > 0 else 0.0
+        whole = chosen.size == violations.size - problem.intercept
+        share = 0.0 if whole else 0.1 * working.gain(violations)
+        exact = whole or share < least
         w, z, work = working.improved(
             state.w, state.z, state.g, chosen, max(share, least), exact
         )  # fmt: skip

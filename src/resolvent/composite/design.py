@@ -1,5 +1,6 @@
 """The matrix of a linear model, dense or sparse, in NumPy as in JAX."""
 
+import functools
 from typing import Any
 
 import jax
@@ -68,14 +69,14 @@ class SparseDesign(Value):
     def times(self, w: Any) -> Any:
         """X w."""
         if isinstance(self.data, np.ndarray):
-            return self._scipy() @ w
+            return self._times_sparse(w) if w.ndim == 1 else self._scipy @ w
         terms = self.data.reshape(self.data.shape + (1,) * (w.ndim - 1)) * w[self.columns]
         return jax.ops.segment_sum(terms, self.rows, self.shape[0])
 
     def transposed_times(self, v: Any) -> Any:
         """X^T v."""
         if isinstance(self.data, np.ndarray):
-            return self._scipy().T @ v
+            return self._scipy.T @ v
         terms = self.data.reshape(self.data.shape + (1,) * (v.ndim - 1)) * v[self.rows]
         return jax.ops.segment_sum(terms, self.columns, self.shape[1], indices_are_sorted=True)
 
@@ -86,8 +87,28 @@ class SparseDesign(Value):
             return np.bincount(self.columns, terms, self.shape[1]).astype(self.dtype)
         return jax.ops.segment_sum(terms, self.columns, self.shape[1], indices_are_sorted=True)
 
+    def _times_sparse(self, w: Any) -> Any:
+        """X w, by the columns whose coefficient is not zero."""
+        from resolvent.composite import kernels_descent as kernels
+
+        w = np.asarray(w)
+        chosen = np.flatnonzero(w)
+        out = np.zeros(self.shape[0], np.result_type(self.dtype, w))
+        kernels.product(self.data, self.rows, self.starts, chosen, w[chosen], out)
+        return out
+
+    @functools.cached_property
     def _scipy(self) -> Any:
         return scipy.sparse.csc_matrix((self.data, self.rows, self.starts), shape=self.shape)
+
+
+def same_leaves(one: Any, other: Any) -> bool:
+    """Whether two trees are made of the same arrays in memory, and of equal numbers."""
+    mine, kind = jax.tree_util.tree_flatten(one)
+    theirs, other_kind = jax.tree_util.tree_flatten(other)
+    return kind == other_kind and all(
+        a is b or (isinstance(a, float) and a == b) for a, b in zip(mine, theirs, strict=True)
+    )
 
 
 def as_design(name: str, X: Any) -> DenseDesign | SparseDesign:

@@ -14,10 +14,12 @@ from resolvent._core.problem import Engine
 from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import as_jax
 from resolvent._core.value import static
-from resolvent.composite.design import as_design
+from resolvent.composite.design import DenseDesign, as_design
+from resolvent.composite.dual_form import dual_box
+from resolvent.composite.grouped import grouped
 from resolvent.composite.problem import Composite
 from resolvent.composite.separable import separable
-from resolvent.functions import Everything, Function, LeastSquares, Loss, Product
+from resolvent.functions import Everything, Function, LeastSquares, Loss, Product, SquaredL2
 
 
 class GeneralizedLinear(Composite):
@@ -121,6 +123,46 @@ class GeneralizedLinear(Composite):
         if start is not None:
             vars(self)["first"] = self.admit(start, "start")
 
+    def penalized(self, penalty: Function) -> "GeneralizedLinear":
+        """The same problem with another penalty, without a second look at the data.
+
+        Args:
+            penalty: of the same kind of point.
+
+        Returns:
+            The problem; its matrix and targets are those of this one.
+
+        Raises:
+            ValueError: for a penalty that does not fit the coefficients.
+        """
+        own = self.first[0] if self.intercept else self.first
+        with self.precision((own, penalty)):
+            penalty.check(own)
+            dual = penalty.convex and penalty.scaled_conjugate(own) is not None
+        g = Product((penalty, Everything())) if self.intercept else penalty
+        changed = self.but(penalty=penalty, g=g, dual=dual)
+        if dual != self.dual:
+            vars(changed)["unit"] = changed._excess() if dual else changed._slope_at_zero()
+        return changed
+
+    def reweighted(self, weights: Float[Any, " n"]) -> "GeneralizedLinear":
+        """The same problem with other weights of the samples, without a copy of the data.
+
+        Args:
+            weights: [n], not negative and not all zero; only their ratios count.
+
+        Returns:
+            The problem.
+
+        Raises:
+            ValueError: for weights that are negative or all zero.
+        """
+        xp = np if self.numpy else jnp
+        shares = _shares(weights, self.design.shape[0], xp, self.design.dtype)
+        changed = self.but(weights=shares)
+        vars(changed)["unit"] = changed._excess() if self.dual else changed._slope_at_zero()
+        return changed
+
     def predictions(self, x: Any) -> Any:
         """X w + c, [n] or [n, k]."""
         if self.intercept:
@@ -170,15 +212,20 @@ class GeneralizedLinear(Composite):
         turns = xp.where(self.weights > 0, turns, 0)
         return xp.where((turns >= 0).all() & (turns > 0).any(), xp.inf, 0.0)
 
-    def gap(self, x: Any, z: Any, pulled: Any = None) -> Any:
+    def gap(self, x: Any, z: Any, pulled: Any = None, v: Any = None) -> Any:
         """The duality gap of a point with predictions z, by the dual point of their slopes.
 
-        `pulled` is the gradient in w there, where it is known. Rounding errors of the objective and
-        of its bound are part of it: no gap is zero that is only too small to be seen.
+        `pulled` is the gradient in w there, where it is known; `v` is another dual point, which is
+        taken if its bound is higher. Rounding errors of the objective and of its bound are part of
+        it: no gap is zero that is only too small to be seen.
         """
         with self.precision(x):
             primal = self.mean_loss(z) + self.penalty.value(x[0] if self.intercept else x)
             bound = self.bound(self.loss.dual(z, self.y), pulled)
+            if v is not None:
+                other = self.bound(v)
+                xp = jnp if isinstance(other, jax.Array) else np
+                bound = xp.where(other > bound, other, bound)
             rounding = float(jnp.finfo(self.design.dtype).eps) * (abs(primal) + abs(bound))
             return abs(primal - bound) + rounding
 
@@ -200,13 +247,13 @@ class GeneralizedLinear(Composite):
     def certify(self, x: Any, witness: Any = None) -> Certificate:
         """Duality gap: `objective - bound <= max(rtol excess, atol)`."""
         with self.precision(x):
-            found = self._gap_of(x) if self.dual else super().certify(x, witness)
+            found = self._gap_of(x, witness) if self.dual else super().certify(x, witness)
             # JAX's numbers in double precision mean nothing outside of this scope.
             return found.as_numbers() if self.numpy and not is_traced((x, self)) else found
 
-    def _gap_of(self, x: Any) -> Certificate:
+    def _gap_of(self, x: Any, v: Any) -> Certificate:
         return Certificate(
-            self.gap(x, self.predictions(x)), self.unit, kind="bound", name="duality gap",
+            self.gap(x, self.predictions(x), None, v), self.unit, kind="bound", name="duality gap",
             statement="objective(x) - lower bound <= max(rtol excess loss of a constant, atol)",
         )  # fmt: skip
 
@@ -242,27 +289,51 @@ class GeneralizedLinear(Composite):
         )
 
     def lacks(self, need: str) -> str | None:
-        """`separable`: the penalty is no sum over coordinates; `curved`: the loss has a kink."""
+        """`separable`, `grouped`, `ridge`: the penalty is none of these; `smooth`, `curved`: the
+        loss has a kink; `dual box`: its conjugate is no quadratic."""
         p, dtype = self.design.shape[1], self.design.dtype
         if need == "separable" and separable(self.penalty, p, dtype) is None:
             return f"{type(self.penalty).__name__} is no sum over coordinates that is known here"
+        if need == "grouped" and grouped(self.penalty, p, dtype) is None:
+            return f"{type(self.penalty).__name__} is no sum of norms over groups that is known"
+        if need == "ridge" and not self._ridge():
+            return "its penalty is no SquaredL2 around zero, or there is an intercept"
+        if need == "dual box" and dual_box(self.loss, np.empty(0)) is None:
+            return f"{type(self.loss).__name__} has no conjugate that is quadratic on an interval"
         if need == "smooth" and not self.loss.smooth:
             return f"{type(self.loss).__name__} has no derivative"
         if need == "curved" and (not self.loss.smooth or self.loss.outputs(self.y)):
             return f"{type(self.loss).__name__} has no second derivative in one number"
         return super().lacks(need)
 
+    def samples(self) -> int | None:
+        """How many rows a dense X has; None for others."""
+        return self.design.shape[0] if isinstance(self.design, DenseDesign) else None
+
+    def sampled(self, rows: Any) -> "GeneralizedLinear":
+        """The problem with some of the samples."""
+        share = self.weights[rows] * (self.weights.size / rows.size)
+        design = self.design.but(matrix=self.design.matrix[rows])
+        return self.but(design=design, y=self.y[rows], weights=share)
+
+    def _ridge(self) -> bool:
+        penalty = self.penalty
+        plain = isinstance(penalty, SquaredL2) and penalty.center is None and penalty.domain is None
+        return plain and not self.intercept
+
     def form(self) -> str:
         return type(self.design).__name__.removesuffix("Design").lower()
 
     def default_method(self) -> Any:
-        """Coordinate descent where the penalty is separable and the data are the host's."""
+        """Descent along coordinates or groups where the penalty is a sum over them, on the host."""
         from resolvent.composite.coordinate_descent import CoordinateDescent
+        from resolvent.composite.dual_coordinate_descent import DualCoordinateDescent
+        from resolvent.composite.group_descent import GroupDescent
         from resolvent.composite.proximal_gradient import ProximalGradient
 
-        method = CoordinateDescent()
-        if not is_traced(self) and self.missing(method.needs) is None:
-            return method
+        for method in (CoordinateDescent(), GroupDescent(), DualCoordinateDescent()):
+            if not is_traced(self) and self.missing(method.needs) is None:
+                return method
         return ProximalGradient()
 
     def describe(self) -> str:

@@ -23,6 +23,12 @@ class DenseGram:
         self.block[:] = 1.0
         self.products: Any = np.empty((0, 0), self.X.dtype)
 
+    def regularize(self, ridge: float) -> None:
+        """Take another ridge; products stay known."""
+        own = np.arange(self.free, self.known)
+        self.products[own, own] += ridge - self.ridge
+        self.ridge = ridge
+
     def adopt(self, chosen: Any) -> None:
         """Make these columns the chosen ones; quick where they continue those of before."""
         old = self.chosen.size
@@ -91,6 +97,10 @@ class SparseGram:
         self.free, self.ridge = int(problem.intercept), ridge
         self.chosen = np.empty(0, np.intp)
         self._rows: Any = None
+
+    def regularize(self, ridge: float) -> None:
+        """Take another ridge."""
+        self.ridge = ridge
 
     def adopt(self, chosen: Any) -> None:
         """Make these columns the chosen ones."""

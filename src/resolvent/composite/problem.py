@@ -12,6 +12,7 @@ from resolvent._core.checks import between, is_traced, refuse
 from resolvent._core.precision import needs_double, scope
 from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import TreeProblem, first_guess
+from resolvent.composite import second_term
 from resolvent.functions import Everything, Function
 
 
@@ -137,10 +138,29 @@ class Composite(TreeProblem):
         )  # fmt: skip
 
     def lacks(self, need: str) -> str | None:
-        """`convex`: g is not."""
+        """`convex`, `differentiable`: g is not; `box`, `simplex`, `bounded`: it is no such set."""
+        name = type(self.g).__name__
         if need == "convex" and not self.g.convex:
-            return f"{type(self.g).__name__} is not convex"
+            return f"{name} is not convex"
+        if need == "differentiable" and not second_term.differentiable(self.g):
+            return f"{name} has no derivative, or none that is known here"
+        if need == "box" and not second_term.boxed(self.g):
+            return f"{name} is no set of bounds on single entries"
+        if need == "simplex" and not second_term.simplices(self.g):
+            return f"{name} is no simplex"
+        if need == "bounded" and not second_term.bounded(self.g):
+            return f"{name} is no set that is known to be bounded"
         return None
+
+    def samples(self) -> int | None:
+        """The length that the first axes of all of `args` have; None if they have no such."""
+        shapes = [jnp.shape(leaf) for leaf in trees.leaves(self.args)]
+        lengths = {shape[0] if shape else None for shape in shapes}
+        return lengths.pop() if len(lengths) == 1 else None
+
+    def sampled(self, rows: Any) -> "Composite":
+        """The problem with some of the samples: with those rows of `args`."""
+        return self.but(args=trees.map_leaves(lambda leaf: jnp.asarray(leaf)[rows], self.args))
 
     def form(self) -> str:
         return "function"

@@ -5,19 +5,17 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from resolvent._core import trees
 from resolvent._core.checks import between, is_traced, one_of, refuse
+from resolvent._core.line_search import backtracked, rounding
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.value import static
 from resolvent.composite.problem import Composite
 
 _LOOK = 10  # accelerated steps between two looks at the certificate, which cost a gradient each
-_SHRINK, _GROW = 0.5, 1.1  # of steps that are refused, and of those that are tried next
-_TRIES = 60
-_ROUNDING = 8.0  # units in the last place of f: no decrease is measured by less
+_GROW = 1.1  # of a plain step that was accepted, for the next one
 
 
 class ProximalState(NamedTuple):
@@ -127,7 +125,7 @@ class ProximalGradient(Method):
         elif problem.lipschitz is not None:
             step = 1.0 / problem.lipschitz
         else:
-            step, looks = 2.0 * _secant(problem, x, gradient), 2
+            step, looks = 2.0 * secant_step(problem, x, gradient), 2
         merit = jnp.asarray(problem.merit(x, gradient), value.dtype)
         one, zero = jnp.ones((), value.dtype), jnp.zeros((), jnp.int32)
         return ProximalState(
@@ -182,7 +180,7 @@ class ProximalGradient(Method):
             return new, problem.smooth(new)
 
         first = step if self._accelerated else _GROW * step
-        (new, _), step, tries = _searched(look, first, z, value, gradient)
+        (new, _), step, tries = backtracked(look, _above_model, first, (z, value, gradient))
         return new, step, tries, tries
 
     def _ahead(
@@ -220,7 +218,15 @@ class ProximalGradient(Method):
         return {"gradient": state.gradients, "value": state.values, "prox": state.proximals}
 
 
-def _secant(problem: Composite, x: Any, gradient: Any) -> Any:
+def _above_model(trial: Any, step: Any, z: Any, value: Any, gradient: Any) -> Any:
+    """Whether a trial lies above the quadratic model of its step."""
+    turn = trees.minus(trial[0], z)
+    model = value + trees.dot(gradient, turn) + trees.dot(turn, turn) / (2.0 * step)
+    # Written so that NaN is refused.
+    return ~(trial[1] <= model + rounding(value))
+
+
+def secant_step(problem: Composite, x: Any, gradient: Any) -> Any:
     """One over the curvature along the gradient; 1 where there is none."""
     size, length = trees.norm(gradient), trees.norm(x)
     eps = jnp.finfo(size.dtype).eps
@@ -229,42 +235,3 @@ def _secant(problem: Composite, x: Any, gradient: Any) -> Any:
     change = trees.norm(trees.minus(other, gradient))
     seen = (change > eps**0.75 * size) & jnp.isfinite(change)
     return jnp.where(seen, share * size / jnp.where(seen, change, 1.0), 1.0)
-
-
-def _searched(look: Any, first: Any, z: Any, value: Any, gradient: Any) -> tuple[Any, Any, Any]:
-    """The first of the steps first, first / 2, ... whose point lies below its quadratic model."""
-    converted, constants = jax.closure_convert(look, first)
-    rounding = _ROUNDING * jnp.finfo(value.dtype).eps
-
-    def refused(trial: Any, step: Any, z: Any, value: Any, gradient: Any) -> Any:
-        turn = trees.minus(trial[0], z)
-        model = value + trees.dot(gradient, turn) + trees.dot(turn, turn) / (2.0 * step)
-        # Written so that NaN is refused.
-        return ~(trial[1] <= model + rounding * jnp.abs(value))
-
-    # Reverse differentiation cannot pass a loop of unknown length, and need not: only the trial
-    # that was accepted depends on the data smoothly.
-    @jax.custom_jvp
-    def search(first: Any, z: Any, value: Any, gradient: Any, constants: Any) -> Any:
-        def goes_on(carry: Any) -> Any:
-            trial, step, tries = carry
-            return refused(trial, step, z, value, gradient) & (tries < _TRIES)
-
-        def shorter(carry: Any) -> Any:
-            _, step, tries = carry
-            return converted(_SHRINK * step, *constants), _SHRINK * step, tries + 1
-
-        start = converted(first, *constants), first, jnp.ones((), jnp.int32)
-        return jax.lax.while_loop(goes_on, shorter, start)
-
-    @search.defjvp
-    def _(primals: Any, tangents: Any) -> Any:
-        first, *_, constants = primals
-        trial, step, tries = search(*primals)
-        moved = (step / first) * tangents[0]
-        _, change = jax.jvp(
-            lambda s, c: converted(s, *c), (step, constants), (moved, tangents[-1])
-        )  # fmt: skip
-        return (trial, step, tries), (change, moved, np.zeros((), jax.dtypes.float0))
-
-    return search(first, z, value, gradient, constants)

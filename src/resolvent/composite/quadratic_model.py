@@ -3,15 +3,18 @@
 from typing import Any
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import lapack
 
 from resolvent.composite import kernels_descent as kernels
 from resolvent.composite.separable import Separable
 
 _EPOCHS = 5  # between two steps on the support
+_CALL = 50_000  # products that take as long as a call
 _ROUNDS = 50
 _DEPTH = 5  # iterates that are extrapolated
 _HALVINGS = 4
+_DOUBLE = lapack.dpotrf, lapack.dpotrs
+_SINGLE = lapack.spotrf, lapack.spotrs
 
 
 def by_gram(
@@ -26,16 +29,18 @@ def by_gram(
     """
     epochs = systems = 0
     gain = np.inf
+    # As many as cost no more than to call them.
+    some = max(_EPOCHS, min(_CALL // w.size**2, 10 * _EPOCHS))
     for _ in range(_ROUNDS):
         # A system on the support costs about as much as so many epochs.
         alive = int(np.count_nonzero(w))
-        most = max(_EPOCHS, alive * alive // (25 * w.size)) if newton else _EPOCHS
-        for _ in range(0, most, _EPOCHS):
+        most = max(some, alive * alive // (25 * w.size)) if newton else some
+        for _ in range(0, most, some):
             signs = np.sign(w)
             gain = kernels.gram_epochs(
-                penalty.kind, penalty.gamma, gram, g, w, penalty.bars, penalty.free, _EPOCHS, least
+                penalty.kind, penalty.gamma, gram, g, w, penalty.bars, penalty.free, some, least
             )
-            epochs += _EPOCHS
+            epochs += some
             if gain <= least or np.array_equal(signs, np.sign(w)):
                 break
         if gain <= least and (systems or not (newton and exact)):
@@ -58,7 +63,7 @@ def _to_support_minimizer(penalty: Separable, gram: Any, g: Any, w: Any) -> bool
     system = np.empty((support.size,) * 2, gram.dtype)
     kernels.gathered(gram, support, system)
     system[np.diag_indices(support.size)] += bend
-    turn = _solved(system.T, -(g[support] + slope))
+    turn = solved(system.T, -(g[support] + slope))
     if turn is None:
         return False
     before, move = own.value(old), np.zeros_like(w)
@@ -73,19 +78,20 @@ def _to_support_minimizer(penalty: Separable, gram: Any, g: Any, w: Any) -> bool
     return True
 
 
-def _solved(system: Any, right: Any) -> Any:
+def solved(system: Any, right: Any) -> Any:
     """The solution of a system that may be singular, by its upper triangle; None where that is
     not positive definite."""
     diagonal = system.diagonal().copy()
     ridge = np.finfo(system.dtype).eps * max(diagonal.max(), 0.0)
+    # LAPACK's own: what SciPy puts around it takes longer than a small system.
+    factorize, substitute = _DOUBLE if system.dtype == np.float64 else _SINGLE
     for _ in range(2):
         ridge *= 100
         system[np.diag_indices(diagonal.size)] = diagonal + ridge
-        try:
-            factor = cho_factor(system, check_finite=False)
-        except LinAlgError:
+        factor, failed = factorize(system, lower=0, clean=0)
+        if failed:
             continue
-        found = cho_solve(factor, right, check_finite=False)
+        found, _ = substitute(factor, right, lower=0)
         if np.isfinite(found).all():
             return found
     return None

@@ -1,11 +1,12 @@
 """Minimizing a generalized linear model over a few of its coordinates."""
 
+import copy
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from resolvent.composite import kernels_descent as kernels
-from resolvent.composite.design import DenseDesign
+from resolvent.composite.design import DenseDesign, same_leaves
 from resolvent.composite.gram import DenseGram, SparseGram
 from resolvent.composite.quadratic_model import Columns, by_columns, by_gram
 from resolvent.composite.separable import Separable, separable
@@ -28,6 +29,22 @@ class Work(NamedTuple):
     systems: int = 0
 
 
+class Seen:
+    """The last point whose predictions and gradient are known."""
+
+    point: Any = None
+
+    def note(self, w: Any, z: Any, pulled: Any) -> None:
+        """Remember it."""
+        self.point = w, z, pulled
+
+    def recall(self, w: Any) -> Any:
+        """Predictions and gradient at w, or None."""
+        if self.point is None or not np.array_equal(self.point[0], w):
+            return None
+        return self.point[1:]
+
+
 class WorkingSet:
     """A problem as coordinate descent sees it.
 
@@ -40,13 +57,30 @@ class WorkingSet:
     def __init__(self, problem: Any, model: str, accelerated: bool):
         self.problem, self.model, self.accelerated = problem, model, accelerated
         design = problem.design
-        found = separable(problem.penalty, design.shape[1], design.dtype)
-        assert found is not None, "the problem says what it lacks"
-        self.penalty: Separable = found
+        self.penalty = self.terms(problem)
         self.quadratic = isinstance(problem.loss, LeastSquares)
         dense = isinstance(design, DenseDesign)
         self.dense = dense
-        self.gram = (DenseGram if dense else SparseGram)(problem, found.ridge, self.quadratic)
+        gram = DenseGram if dense else SparseGram
+        self.gram = gram(problem, self.penalty.ridge, self.quadratic)
+        self.seen = Seen()
+
+    def of(self, problem: Any) -> "WorkingSet":
+        """That of another problem; what is known of the data stays if the penalty alone differs."""
+        mine = self.problem
+        given, known = ((one.design, one.y, one.weights, one.loss) for one in (problem, mine))
+        if problem.intercept != mine.intercept or not same_leaves(given, known):
+            return type(self)(problem, self.model, self.accelerated)
+        other = copy.copy(self)
+        other.problem, other.penalty = problem, self.terms(problem)
+        other.gram.regularize(other.penalty.ridge)
+        return other
+
+    def terms(self, problem: Any) -> Any:
+        """The penalty as it is taken here."""
+        found = separable(problem.penalty, problem.design.shape[1], problem.design.dtype)
+        assert found is not None, "the problem says what it lacks"
+        return found
 
     def violations(self, w: Any, pulled: Any) -> Any:
         """How far each coordinate is from optimality, where the mean loss has a gradient."""
@@ -100,7 +134,7 @@ class WorkingSet:
         `g` is the gradient of the mean loss at w; `aim` is how far above the minimum on these
         coordinates the objective may stay, and `exact` says that this is what remains to be done.
         """
-        problem, p = self.problem, self.penalty.bars.size
+        problem, p = self.problem, self.problem.design.shape[1]
         free = int(problem.intercept)
         self.gram.adopt(chosen)
         penalty = self.penalty.of(chosen, free)

@@ -1,0 +1,1 @@
+"""The parts of block coordinate descent: partitions, forests, rules of selection, updates."""
