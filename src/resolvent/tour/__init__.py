@@ -6,7 +6,9 @@ of stops is in `run.py`.
 
 from importlib.util import find_spec
 
-_PACKAGES = {"ot": "POT", "pyamg": "PyAMG", "skimage": "scikit-image"}
+_PACKAGES = {
+    "ot": "POT", "pyamg": "PyAMG", "skimage": "scikit-image", "sklearn": "scikit-learn",
+}  # fmt: skip
 
 
 def missing_packages() -> list[str]:

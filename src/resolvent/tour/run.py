@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from resolvent.tour.denoising import denoising
 from resolvent.tour.games import blotto
 from resolvent.tour.matrices import airfoil, local_dg
 from resolvent.tour.palettes import palettes
@@ -11,6 +12,7 @@ from resolvent.tour.photograph import photograph
 from resolvent.tour.pores import pores
 from resolvent.tour.report import write_report
 from resolvent.tour.section import Row, Section
+from resolvent.tour.tumors import tumors
 
 Stop = Callable[[Path, Callable[[str], Any]], Section]
 
@@ -22,6 +24,8 @@ STOPS: dict[str, Stop] = {
     "palettes": palettes,
     "blotto": blotto,
     "pores": pores,
+    "tumors": tumors,
+    "denoising": denoising,
 }
 
 
