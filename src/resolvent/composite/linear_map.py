@@ -1,14 +1,11 @@
 """Linear maps between trees of arrays: matrices, functions, and pairs of functions."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
 
-from resolvent._core import trees
 from resolvent._core.checks import refuse
 from resolvent._core.value import Value
 from resolvent.composite.design import DenseDesign, SparseDesign, as_design
@@ -79,18 +76,3 @@ def as_map(K: Any) -> LinearMap:
         needed="a matrix, a linear function, a pair (K, transpose) of functions, or None",
         advice="None stands for the identity.",
     )  # fmt: skip
-
-
-def norm_of(product: Callable[[Any], Any], like: Any, powers: int = POWERS) -> Any:
-    """The norm of a symmetric linear map of trees, by power iteration: a little below it."""
-    flat = trees.raveled(like)
-    v = jax.random.normal(jax.random.key(0), flat.shape, flat.dtype)
-
-    def power(_: Any, carry: Any) -> Any:
-        v, _ = carry
-        v = trees.raveled(product(trees.unraveled(v, like)))
-        size = trees.norm(v)
-        return v / jnp.where(size > 0, size, 1.0), size
-
-    start = v / trees.norm(v), jnp.ones((), flat.dtype)
-    return jax.lax.fori_loop(0, powers, power, start)[1]

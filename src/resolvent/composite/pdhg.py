@@ -11,8 +11,9 @@ from resolvent._core.checks import between, one_of
 from resolvent._core.line_search import power_of_two
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
+from resolvent._core.power_iteration import norm_of
 from resolvent._core.value import static
-from resolvent.composite.linear_map import POWERS, IdentityMap, norm_of
+from resolvent.composite.linear_map import POWERS, IdentityMap
 from resolvent.composite.split import SplitComposite
 
 _LOOK = 10  # steps between two looks at the certificate and at the length of the steps
@@ -126,7 +127,7 @@ class PDHG(Method):
         elif problem.norm is not None:
             step = 1.0 / problem.norm
         else:
-            square = norm_of(lambda v: problem.pulled(problem.image(v)), x)
+            square = norm_of(lambda v: problem.pulled(problem.image(v)), x, POWERS)
             step, spent = _SAFE / jnp.sqrt(jnp.where(square > 0, square, 1.0)), 2 + 2 * POWERS
         curvature, looks = problem.curvature(x)
         one, zero = jnp.ones((), dtype), jnp.zeros((), jnp.int32)

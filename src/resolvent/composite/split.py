@@ -10,11 +10,12 @@ import numpy as np
 
 from resolvent._core import trees
 from resolvent._core.checks import between, is_traced, refuse
+from resolvent._core.power_iteration import norm_of
 from resolvent._core.precision import needs_double, scope
 from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import TreeProblem, as_jax, first_guess
 from resolvent._core.value import static
-from resolvent.composite.linear_map import LinearMap, MatrixMap, as_map, norm_of
+from resolvent.composite.linear_map import POWERS, LinearMap, MatrixMap, as_map
 from resolvent.functions import Everything, Function
 
 _DENSE = 256  # unknowns up to which a derivative's system is solved by its singular values
@@ -251,7 +252,7 @@ class SplitComposite(TreeProblem):
         if self.lipschitz is not None:
             return self.lipschitz, 0
         _, product = jax.linearize(self.slope, x)
-        return _MARGIN * norm_of(product, x), 1
+        return _MARGIN * norm_of(product, x, POWERS), 1
 
     def slope_solver(self, x: Any) -> Any:
         """Least squares for small problems: dual points need not be unique where x is."""

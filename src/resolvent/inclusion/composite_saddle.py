@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from resolvent._core import trees
 from resolvent._core.checks import between, is_traced, refuse
+from resolvent._core.power_iteration import norm_of
 from resolvent.functions import Function, Product, SquaredL2
 from resolvent.inclusion.operators import Operator
 from resolvent.inclusion.problem import Inclusion
@@ -144,25 +145,10 @@ class CompositeSaddlePoint(Inclusion):
         smooth, coupled = self.smooth, self.coupled
         if smooth is None:
             _, product = jax.linearize(self.F.of_f, x)
-            smooth, spent = _MARGIN * _norm(product, x), _POWERS
+            smooth, spent = _MARGIN * norm_of(product, x, _POWERS), _POWERS
         if coupled is None:
             _, across = jax.linearize(lambda u: self.F.of_y(u, y), x)
             back = jax.linear_transpose(across, x)
-            coupled = _MARGIN * jnp.sqrt(_norm(lambda u: back(across(u))[0], x))
+            coupled = _MARGIN * jnp.sqrt(norm_of(lambda u: back(across(u))[0], x, _POWERS))
             spent += 2 * _POWERS
         return smooth, coupled, spent
-
-
-def _norm(product: Callable[[Any], Any], like: Any) -> Any:
-    """The norm of a symmetric linear map by power iteration."""
-    flat = trees.raveled(like)
-    v = jax.random.normal(jax.random.key(0), flat.shape, flat.dtype)
-
-    def power(_: Any, carry: Any) -> Any:
-        v, _ = carry
-        v = trees.raveled(product(trees.unraveled(v, like)))
-        size = trees.norm(v)
-        return v / jnp.where(size > 0, size, 1.0), size
-
-    start = v / trees.norm(v), jnp.ones((), flat.dtype)
-    return jax.lax.fori_loop(0, _POWERS, power, start)[1]
