@@ -5,6 +5,7 @@ import multiprocessing
 import time
 
 import numpy as np
+from benchopt import BaseSolver
 
 QUICK, MOST = 1.0, 9  # seconds up to which a solve is repeated, and how many times it is done
 START = 60.0  # seconds for imports and set-up
@@ -57,7 +58,30 @@ def _work(pipe, path, parameters, objective):
     pipe.send({**found, "first": first, "seconds": float(np.median(times)) if times else first})
 
 
-def result(found):
-    """What the referee is given."""
-    nothing = {"x": None, "claimed": False, "first": np.nan, "seconds": np.nan, "steps": 0}
-    return nothing if found is None else {**nothing, **found}
+class Isolated(BaseSolver):
+    """A solver whose module has `tasks`, by parameter where it has one, and `prepare`."""
+
+    sampling_strategy = "run_once"
+    file = ""
+    tasks = ()
+
+    def skip(self, task, **_):
+        return task not in self.able(), "another task"
+
+    def able(self):
+        """The tasks of these parameters."""
+        return self.tasks
+
+    def chosen(self):
+        """The parameters, by name."""
+        return {}
+
+    def set_objective(self, task, data, rtol, limit):
+        self.objective, self.limit = {"task": task, "data": data, "rtol": rtol}, limit
+
+    def run(self, _):
+        self.found = measured(self.file, self.chosen(), self.objective, self.limit)
+
+    def get_result(self):
+        nothing = {"x": None, "claimed": False, "first": np.nan, "seconds": np.nan, "steps": 0}
+        return nothing if self.found is None else {**nothing, **self.found}

@@ -76,7 +76,7 @@ def _claims(runs) -> list[list]:
     rows = []
     for name, found in runs.groupby(lambda index: index[1].partition("[")[0]):
         claimed, wrong = int(found["claimed"].sum()), int(found["wrong"].sum())
-        mine = name == "resolvent"
+        mine = name.startswith("resolvent")
         rows.append([
             "claims of a tolerance that was missed", name, None, f"{claimed} claims", None, wrong,
             "0" if mine else "", _reached(0 if mine else None, wrong == 0),

@@ -1,25 +1,13 @@
 """celer: working sets and dual extrapolation."""
 
-from benchmark_utils.isolated import measured, result
-from benchopt import BaseSolver
+from benchmark_utils.isolated import Isolated
 
 
-class Solver(BaseSolver):
+class Solver(Isolated):
     name = "celer"
     requirements = ["pip::celer"]
-    sampling_strategy = "run_once"
-
-    def skip(self, task, **_):
-        return task not in ("lasso", "path", "logistic", "groups"), "another task"
-
-    def set_objective(self, task, data, rtol, limit):
-        self.objective, self.limit = {"task": task, "data": data, "rtol": rtol}, limit
-
-    def run(self, _):
-        self.found = measured(__file__, {}, self.objective, self.limit)
-
-    def get_result(self):
-        return result(self.found)
+    file = __file__
+    tasks = ("lasso", "path", "logistic", "groups")
 
 
 def prepare(task, data, rtol):

@@ -1,26 +1,17 @@
 """OSQP and Clarabel by their own interfaces; batches one program after the other."""
 
-from benchmark_utils.isolated import measured, result
-from benchopt import BaseSolver
+from benchmark_utils.isolated import Isolated
 
 
-class Solver(BaseSolver):
+class Solver(Isolated):
     name = "conic"
     parameters = {"package": ["osqp", "clarabel"]}
     requirements = ["pip::osqp", "pip::clarabel"]
-    sampling_strategy = "run_once"
+    file = __file__
+    tasks = ("program", "batch")
 
-    def skip(self, task, **_):
-        return task not in ("program", "batch"), "another task"
-
-    def set_objective(self, task, data, rtol, limit):
-        self.objective, self.limit = {"task": task, "data": data, "rtol": rtol}, limit
-
-    def run(self, _):
-        self.found = measured(__file__, {"package": self.package}, self.objective, self.limit)
-
-    def get_result(self):
-        return result(self.found)
+    def chosen(self):
+        return {"package": self.package}
 
 
 def prepare(package, task, data, rtol):

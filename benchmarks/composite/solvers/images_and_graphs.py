@@ -1,29 +1,22 @@
 """scikit-image's Chambolle on images; SciPy's conjugate gradients and PyAMG on graphs."""
 
-from benchmark_utils.isolated import measured, result
-from benchopt import BaseSolver
+from benchmark_utils.isolated import Isolated
 
 METHODS = {"denoising": ("chambolle",), "labels": ("cg", "pyamg")}
 FIRST, MOST = 10, 20_000  # iterations of Chambolle's method, a tenth more until they suffice
 
 
-class Solver(BaseSolver):
+class Solver(Isolated):
     name = "scientific"
     parameters = {"method": ["chambolle", "cg", "pyamg"]}
     requirements = ["pip::scikit-image", "pip::pyamg", "scipy"]
-    sampling_strategy = "run_once"
+    file = __file__
 
-    def skip(self, task, **_):
-        return self.method not in METHODS.get(task, ()), "another task"
+    def chosen(self):
+        return {"method": self.method}
 
-    def set_objective(self, task, data, rtol, limit):
-        self.objective, self.limit = {"task": task, "data": data, "rtol": rtol}, limit
-
-    def run(self, _):
-        self.found = measured(__file__, {"method": self.method}, self.objective, self.limit)
-
-    def get_result(self):
-        return result(self.found)
+    def able(self):
+        return [task for task, methods in METHODS.items() if self.method in methods]
 
 
 def prepare(method, task, data, rtol):

@@ -1,7 +1,6 @@
 """Resolvent on linear models: coordinate descent on working sets, and the alternatives."""
 
-from benchmark_utils.isolated import measured, result
-from benchopt import BaseSolver
+from benchmark_utils.isolated import Isolated
 
 METHODS = {
     "lasso": ("coordinate-descent", "proximal-gradient"), "path": ("coordinate-descent",),
@@ -10,23 +9,17 @@ METHODS = {
 }  # fmt: skip
 
 
-class Solver(BaseSolver):
+class Solver(Isolated):
     name = "resolvent"
     parameters = {"method": ["coordinate-descent", "group-descent", "proximal-gradient"]}
     requirements = ["pip::resolvent"]
-    sampling_strategy = "run_once"
+    file = __file__
 
-    def skip(self, task, **_):
-        return self.method not in METHODS.get(task, ()), "another task"
+    def chosen(self):
+        return {"method": self.method}
 
-    def set_objective(self, task, data, rtol, limit):
-        self.objective, self.limit = {"task": task, "data": data, "rtol": rtol}, limit
-
-    def run(self, _):
-        self.found = measured(__file__, {"method": self.method}, self.objective, self.limit)
-
-    def get_result(self):
-        return result(self.found)
+    def able(self):
+        return [task for task, methods in METHODS.items() if self.method in methods]
 
 
 def prepare(method, task, data, rtol):

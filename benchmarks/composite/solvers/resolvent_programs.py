@@ -1,7 +1,6 @@
 """Resolvent on quadratic programs, images and graphs."""
 
-from benchmark_utils.isolated import measured, result
-from benchopt import BaseSolver
+from benchmark_utils.isolated import Isolated
 
 METHODS = {
     "program": ("active-set", "operator-splitting"), "batch": ("active-set", "operator-splitting"),
@@ -9,23 +8,17 @@ METHODS = {
 }  # fmt: skip
 
 
-class Solver(BaseSolver):
+class Solver(Isolated):
     name = "resolvent-programs"
     parameters = {"method": sorted({name for names in METHODS.values() for name in names})}
     requirements = ["pip::resolvent"]
-    sampling_strategy = "run_once"
+    file = __file__
 
-    def skip(self, task, **_):
-        return self.method not in METHODS.get(task, ()), "another task"
+    def chosen(self):
+        return {"method": self.method}
 
-    def set_objective(self, task, data, rtol, limit):
-        self.objective, self.limit = {"task": task, "data": data, "rtol": rtol}, limit
-
-    def run(self, _):
-        self.found = measured(__file__, {"method": self.method}, self.objective, self.limit)
-
-    def get_result(self):
-        return result(self.found)
+    def able(self):
+        return [task for task, methods in METHODS.items() if self.method in methods]
 
 
 def prepare(method, task, data, rtol):

@@ -1,25 +1,13 @@
 """skglm: working sets with Anderson acceleration, for many losses and penalties."""
 
-from benchmark_utils.isolated import measured, result
-from benchopt import BaseSolver
+from benchmark_utils.isolated import Isolated
 
 
-class Solver(BaseSolver):
+class Solver(Isolated):
     name = "skglm"
     requirements = ["pip::skglm"]
-    sampling_strategy = "run_once"
-
-    def skip(self, task, **_):
-        return task not in ("lasso", "logistic", "groups", "mcp"), "another task"
-
-    def set_objective(self, task, data, rtol, limit):
-        self.objective, self.limit = {"task": task, "data": data, "rtol": rtol}, limit
-
-    def run(self, _):
-        self.found = measured(__file__, {}, self.objective, self.limit)
-
-    def get_result(self):
-        return result(self.found)
+    file = __file__
+    tasks = ("lasso", "logistic", "groups", "mcp")
 
 
 def prepare(task, data, rtol):

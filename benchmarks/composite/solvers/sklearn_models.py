@@ -1,25 +1,13 @@
 """scikit-learn: cyclic coordinate descent, and liblinear for logistic regression."""
 
-from benchmark_utils.isolated import measured, result
-from benchopt import BaseSolver
+from benchmark_utils.isolated import Isolated
 
 
-class Solver(BaseSolver):
+class Solver(Isolated):
     name = "scikit-learn"
     requirements = ["pip::scikit-learn"]
-    sampling_strategy = "run_once"
-
-    def skip(self, task, **_):
-        return task not in ("lasso", "path", "logistic"), "another task"
-
-    def set_objective(self, task, data, rtol, limit):
-        self.objective, self.limit = {"task": task, "data": data, "rtol": rtol}, limit
-
-    def run(self, _):
-        self.found = measured(__file__, {}, self.objective, self.limit)
-
-    def get_result(self):
-        return result(self.found)
+    file = __file__
+    tasks = ("lasso", "path", "logistic")
 
 
 def prepare(task, data, rtol):
