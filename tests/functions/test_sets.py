@@ -374,3 +374,9 @@ def test_sets_are_made_under_jit():
         return sum(part.project(x).sum() for part in parts) + Box(-1.0, 1.0).project(x).sum()
 
     assert np.isfinite(total(0.5, np.arange(3.0)))
+
+
+def test_a_half_space_takes_numpy_s_points():
+    ones = np.ones(3, np.float32)
+    found = HalfSpace(ones, 1.0).project(ones)
+    assert np.allclose(found, 1 / 3, atol=1e-6)

@@ -386,7 +386,7 @@ class HalfSpace(_Membership):
         # By its largest entry first: where squares vanish or overflow, the normal does not.
         largest = trees.largest(normal)
         normal, offset = trees.times(1 / largest, normal), self.offset / largest
-        length = trees.norm(normal)
+        length = jnp.asarray(trees.norm(normal))
         return trees.times(1 / length, normal), jnp.asarray(offset / length, length.dtype)
 
     def check(self, point: Any) -> None:
