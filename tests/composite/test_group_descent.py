@@ -153,3 +153,8 @@ def test_other_penalties_are_refused():
     penalty = rs.functions.SparseGroup(groups, 0.1, 0.5)
     with pytest.raises(ValueError, match="no sum of norms"):
         rs.solve(rs.GeneralizedLinear(X, y, penalty=penalty), GroupDescent())
+
+
+def test_a_model_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="model"):
+        rs.composite.GroupDescent(model="columns")

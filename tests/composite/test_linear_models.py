@@ -297,3 +297,18 @@ def test_methods_say_what_they_need():
         rs.solve(rs.GeneralizedLinear(X, Y, penalty=functions.MCP(0.1, 3.0)), gradient)
     with pytest.raises(TypeError, match="does not solve"):
         rs.solve(rs.Composite(lambda x: x @ x, start=np.ones(3)), descent)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_targets_whose_loss_vanishes_or_overflows_are_refused(unit):
+    y = unit * np.array([1.0, -2.0, 3.0])
+    with pytest.raises(ValueError, match="Divide y by its largest entry"):
+        rs.GeneralizedLinear(np.eye(3), y, penalty=rs.functions.L1(0.1 * unit))
+    # Zeros are no such targets, nor is one that has no weight.
+    zeros, weights = np.array([0.0, 0.0, unit]), np.array([1.0, 1.0, 0.0])
+    penalty = rs.functions.L1(0.1 * unit)
+    if unit < 1:
+        rs.GeneralizedLinear(np.eye(3), zeros, penalty=penalty, weights=weights)
+    problem = rs.GeneralizedLinear(np.eye(3), 0 * y, penalty=penalty)
+    assert rs.solve(problem).converged

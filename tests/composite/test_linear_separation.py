@@ -195,3 +195,25 @@ def test_bad_data_are_refused(X, y, kind, words):
 def test_a_step_must_be_positive():
     with pytest.raises(ValueError, match="step_size: given 0"):
         NormalizedLogisticGradient(0.0)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_data_whose_squares_overflow_or_vanish_are_refused(unit):
+    X = unit * np.array([[2.0, 1.0], [-1.0, 0.5]])
+    for given in (X, scipy.sparse.csr_matrix(X)):
+        with pytest.raises(ValueError, match="Divide X by its largest entry"):
+            rs.LinearSeparation(given, [1, -1])
+
+
+@each
+def test_zeros_alone_cannot_be_separated(method):
+    sol = rs.solve(rs.LinearSeparation(np.zeros((4, 2)), [1, 1, -1, -1]), method, throw=False)
+    assert sol.reason == "infeasible"
+    assert sol.certificate.details["margin bound"] == 0
+
+
+def test_short_rows_beside_long_ones_have_a_length():
+    X = np.array([[3e-200, 4e-200], [3.0, 4.0]])
+    for given in (X, scipy.sparse.csr_matrix(X)):
+        lengths = rs.LinearSeparation(given, [1, -1]).rows().lengths
+        assert np.allclose(lengths, [5e-200, 5.0], rtol=1e-14, atol=0)

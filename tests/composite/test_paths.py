@@ -97,7 +97,7 @@ def test_the_order_of_weights_is_free_and_a_path_may_end_early():
     up = path(lasso(), np.array([0.01, 0.1, 1.0]), rtol=1e-12)
     down = path(lasso(), np.array([1.0, 0.1, 0.01]), rtol=1e-12)
     assert np.allclose(up.coefficients, down.coefficients[::-1], atol=5e-6)
-    short = path(lasso(), 30, stop=lambda sol: np.count_nonzero(sol.x) >= 2)
+    short = path(lasso(), 30, stop=lambda sol: bool(np.count_nonzero(sol.x) >= 2))
     assert np.count_nonzero(short.coefficients[-1]) >= 2
     assert all(np.count_nonzero(each) < 2 for each in short.coefficients[:-1])
     assert len(short.lambdas) == len(short) < 30
@@ -179,3 +179,26 @@ def test_refused_paths(given, error, words):
 def test_refused_folds(folds):
     with pytest.raises(ValueError, match="folds"):
         cross_validate(lasso(), 5, folds=folds)
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid)")
+def test_products_that_overflow_do_not_pass_for_data_without_influence():
+    with pytest.raises(ValueError, match="do not overflow"):
+        largest_weight(rs.GeneralizedLinear(1e300 * X, 1e20 * Y, penalty=functions.L1(1.0)))
+
+
+def test_losses_that_are_no_numbers_are_not_the_least():
+    losses = np.array([[2.0, 3.0], [np.nan, 0.0], [1.0, 2.0]])
+    sol = rs.solve(lasso())
+    found = rs.composite.CrossValidation(np.array([3.0, 2.0, 1.0]), losses, sol)
+    assert found.best == 2
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_large_data_are_no_error_of_working_sets():
+    """Violations whose squares overflow choose columns as others do."""
+    data = 1e150 * X, 1e150 * Y
+    weight = 0.1 * largest_weight(rs.GeneralizedLinear(*data, penalty=functions.L1(1.0)))
+    problem = rs.GeneralizedLinear(*data, penalty=functions.L1(weight))
+    sol = rs.solve(problem, rs.composite.CoordinateDescent(first=2), rtol=1e-8)
+    assert sol.converged

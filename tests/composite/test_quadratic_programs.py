@@ -177,6 +177,28 @@ def test_programs_without_an_answer_are_proved_to_have_none(name, method):
 def test_programs_with_an_answer_far_away_are_not_called_unbounded(method):
     program = rs.QuadraticProgram(np.diag([1.0, 1e-5]), np.array([1.0, -1.0]))
     assert np.allclose(rs.solve(program, method, rtol=1e-8).x, [-1.0, 1e5], rtol=1e-4)
+    # Also where the curvature that ends the fall is tiny beside the other.
+    program = rs.QuadraticProgram(np.diag([1e6, 1e-4]), np.array([-1.0, -1.0]))
+    assert np.allclose(rs.solve(program, method, rtol=1e-8).x, [1e-6, 1e4], rtol=1e-4)
+
+
+@each
+def test_rows_that_bound_nothing_change_nothing(method):
+    P, q, A, l, u = data()
+    l[1], u[1] = -np.inf, np.inf
+    matrices = scipy.sparse.csc_matrix(P), scipy.sparse.csc_matrix(A)
+    sol = rs.solve(rs.QuadraticProgram(matrices[0], q, matrices[1], l, u), method, rtol=1e-10)
+    rest = [0, 2]
+    less = rs.solve(rs.QuadraticProgram(P, q, A[rest], l[rest], u[rest]), method, rtol=1e-10)
+    assert np.allclose(sol.x, less.x, atol=1e-8)
+    assert sol.witness.rows[1] == 0
+
+
+def test_singular_programs_in_single_precision():
+    root = np.random.default_rng(0).standard_normal((40, 10)).astype("f")
+    P, t = root @ root.T, np.random.default_rng(1).standard_normal(40).astype("f")
+    sol = rs.solve(rs.QuadraticProgram(P, -P @ t), OperatorSplitting(), rtol=1e-3)
+    assert np.allclose(P @ sol.x, P @ t, atol=1e-2 * np.abs(P @ t).max())
 
 
 def test_false_witnesses_prove_nothing():
@@ -264,6 +286,8 @@ VOICE = r"(?s)^.+: given .+; needed .+\. .+"
         ({"P": np.array([[1.0, 2.0], [2.0, 1.0]])}, ValueError, "P"),
         ({"P": np.full((2, 2), np.nan)}, ValueError, "P"),
         ({"P": scipy.sparse.diags([1.0, -1.0])}, ValueError, "P"),
+        ({"P": scipy.sparse.csc_matrix([[1.0, 2.0], [2.0, 1.0]])}, ValueError, "P"),
+        ({"P": scipy.sparse.csc_matrix([[0.0, 2.0], [2.0, 0.0]])}, ValueError, "P"),
         ({"q": np.ones(3)}, ValueError, "P"),
         ({"q": np.array([1.0, np.inf])}, ValueError, "q"),
         ({"q": np.array([1.0, 1.0j])}, TypeError, "q"),

@@ -224,6 +224,26 @@ def test_steps_on_all_of_the_data_need_no_samples(method):
         rs.solve(problem, method.but(batch=2))
 
 
+def test_armijo_steps_stay_short_where_values_show_no_fall():
+    # Single precision: near 1/2 the values are all alike long before the gradient is zero.
+    problem = rs.Composite(
+        lambda x: 2.0 * x.sum() - jnp.log(x).sum(), start=jnp.full(3, 0.1, jnp.float32)
+    )
+    sol = rs.solve(problem, composite.ArmijoGradient(batch=None), rtol=1e-5, max_steps=100)
+    assert np.allclose(sol.x, 0.5, atol=1e-5)
+
+
+@pytest.mark.parametrize("step_size", ["exact", "search"])
+def test_vertex_steps_are_short_where_curvature_begins_ahead(step_size):
+    problem = rs.Composite(
+        lambda x: 1e3 * jnp.maximum(x[0] - 0.4, 0.0) ** 3 - x[0], functions.Simplex(),
+        start=np.array([0.3, 0.7]),
+    )  # fmt: skip
+    sol = rs.solve(problem, composite.FrankWolfe("plain", step_size), rtol=1e-8)
+    assert np.allclose(sol.x[0], 0.4 + (1 / 3000) ** 0.5, atol=1e-8)
+    assert sol.calls["value"] <= 30
+
+
 WRONG = {
     "differentiable": (composite.LBFGS(), functions.L1(0.1)),
     "box": (composite.LBFGSB(), functions.Ball(1.0)),
@@ -250,6 +270,7 @@ def test_bad_parameters_of_smooth_methods_are_refused():
         (composite.MirrorDescent, {"step_size": 0.0}),
         (composite.ProximalNewton, {"inner": 0}), (composite.PolyakGradient, {"batch": 0}),
         (composite.PolyakGradient, {"most": -1.0}), (composite.ArmijoGradient, {"decrease": 1.0}),
+        (composite.PolyakGradient, {"lowest": float("nan")}),
     )  # fmt: skip
     for cls, options in cases:
         with pytest.raises(ValueError, match=next(iter(options))):

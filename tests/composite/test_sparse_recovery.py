@@ -262,3 +262,27 @@ def test_methods_say_what_they_need():
         with pytest.raises(ValueError, match="number of nonzeros is not stated"):
             rs.solve(rs.SparseRecovery(A, b), cls())
     assert isinstance(greedy.default_method(), Pursuit)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("unit", [1e-200, 1e-170, 1e170, 1e200])
+def test_columns_of_any_unit_count(unit):
+    A, x, _ = scene(noise=0.0)
+    problem = rs.SparseRecovery(unit * A, unit * (A @ x), sparsity=3)
+    dense = np.linalg.pinv(A) @ (A @ x)  # solves the equations, with too many entries
+    plain = rs.SparseRecovery(A, A @ x, sparsity=3).certify(dense).value
+    assert np.isclose(problem.certify(dense).value / unit, plain)
+    for method in (Pursuit(), *(iteration() for iteration in ITERATIONS)):
+        sol = rs.solve(problem, method, rtol=1e-6, max_steps=100, throw=False)
+        truth = rs.solve(rs.SparseRecovery(A, A @ x, 3), method, rtol=1e-6, max_steps=100,
+                         throw=False)  # fmt: skip
+        assert sol.converged == truth.converged
+        assert np.allclose(sol.x, truth.x, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_losses_that_cannot_be_told_from_zero_or_infinity_are_refused(unit):
+    A, _, b = scene()
+    with pytest.raises(ValueError, match="Divide b by its largest entry"):
+        rs.SparseRecovery(A, unit * b, loss="lasso-l0", parameter=0.0)

@@ -175,7 +175,7 @@ class ActiveSet(Method):
         found = conditions.conditions(problem, inside, rows)
         drift, ray = rows - state.centre_rows, x - state.centre
         infeasible = settled & conditions.proves_infeasible(problem, drift)
-        unbounded = settled & conditions.proves_unbounded(problem, ray)
+        unbounded = settled & conditions.proves_unbounded(problem, inside, ray)
         better = found.value < state.best
         stale = xp.where(settled & ~better, state.stale + 1, xp.where(better, 0, state.stale))
         code = xp.where(stale >= _STALE, Reason.stalled.code, 0)
@@ -224,13 +224,7 @@ def _remembered(memory: Memory, problem: QuadraticProgram) -> tuple[Any, Any, An
     """Sides and multipliers of an earlier solve, where they are such; bounds may have moved."""
     value = memory.get("active_set")
     shapes = (problem.q.shape, problem.l.shape, problem.l.shape)
-    if not isinstance(value, tuple) or len(value) != 3:
-        return None
-    if any(
-        getattr(part, "shape", None) != shape for part, shape in zip(value, shapes, strict=True)
-    ):
-        return None
-    if any(part.dtype.kind not in "fi" for part in value):
+    if not conditions.are_arrays(value, shapes):
         return None
     xp = conditions.namespace(problem.q)
     parts = []

@@ -94,13 +94,14 @@ class CoordinateDescent(Method):
     name: ClassVar[str] = "coordinate-descent"
     solves: ClassVar = (GeneralizedLinear,)
     needs: ClassVar[tuple[str, ...]] = ("separable", "curved")
+    models: ClassVar[tuple[str, ...]] = ("auto", "gram", "columns")
     engines: ClassVar[tuple[Engine, ...]] = ("host",)
     monitored: ClassVar[int] = 100
     in_order: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         count("first", self.first, least=1)
-        one_of("model", self.model, ("auto", "gram", "columns"))
+        one_of("model", self.model, self.models)
 
     def bind(self, problem: GeneralizedLinear) -> Any:
         if self.working is not None:

@@ -30,7 +30,7 @@ class CrossValidation(Value):
     @property
     def best(self) -> int:
         """The index of the weight with the least mean loss."""
-        return int(self.losses.mean(axis=1).argmin())
+        return _least(self.losses)
 
     @property
     def one_standard_error(self) -> int:
@@ -99,9 +99,14 @@ def cross_validate(
         losses[:, index], _ = held_out_losses(
             problem, weights, train, test, method=method, **options
         )
-    best = int(losses.mean(axis=1).argmin())
-    chosen = problem.penalized(scaled(problem.penalty, weights[best]))
+    chosen = problem.penalized(scaled(problem.penalty, weights[_least(losses)]))
     return CrossValidation(weights, losses, solve(chosen, method, **options))
+
+
+def _least(losses: Any) -> int:
+    """The row of the least mean; one with NaN never is."""
+    mean = losses.mean(axis=1)
+    return int(np.where(np.isnan(mean), np.inf, mean).argmin())
 
 
 def held_out_losses(
@@ -115,11 +120,12 @@ def held_out_losses(
     shares = np.zeros_like(all_weights)
     shares[train] = all_weights[train]
     found = path(problem.reweighted(shares), lambdas, **options)
+    # Samples without weight say nothing.
+    test = np.asarray(test)[all_weights[test] > 0]
     own, losses = all_weights[test], []
     for solution in found.solutions:
         with problem.precision(solution.x):
             each = problem.loss.each(problem.predictions(solution.x), problem.y)
-        # Samples without weight say nothing.
         losses.append(own @ np.asarray(each)[test] / (own.sum() or 1.0))
     return np.array(losses), found
 

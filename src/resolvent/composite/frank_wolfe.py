@@ -12,6 +12,7 @@ from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.value import static
 from resolvent.composite.problem import Composite
+from resolvent.composite.proximal_gradient import secant_step
 from resolvent.functions import L1Ball, Simplex
 
 _EASE = 0.9  # of the curvature that is tried next, where it is searched
@@ -125,10 +126,12 @@ class FrankWolfe(Method):
             x = _mean(problem.g, weights, x)
         value, gradient = problem.slope(x)
         merit = jnp.asarray(problem.merit(x, gradient), value.dtype)
-        zero = jnp.zeros((), jnp.int32)
-        tiny = jnp.full_like(value, jnp.finfo(value.dtype).tiny ** 0.5)
+        zero, curvature, looks = jnp.zeros((), jnp.int32), jnp.ones_like(value), 1
+        if self.step_size == "search":
+            step, looks = secant_step(problem, x, gradient), 2
+            curvature = jnp.asarray(1.0 / step, value.dtype)
         return FrankWolfeState(
-            x, weights, value, gradient, tiny, merit, zero, zero + 1, zero, zero
+            x, weights, value, gradient, curvature, merit, zero, zero + looks, zero, zero
         )  # fmt: skip
 
     def step(self, problem: Composite, state: FrankWolfeState) -> FrankWolfeState:
@@ -141,6 +144,10 @@ class FrankWolfe(Method):
             _, bend = jax.jvp(lambda x: problem.slope(x)[1], (x,), (turn.direction,))
             curvature = trees.dot(bend, turn.direction) / jnp.where(square > 0, square, 1)
             products = 1
+        if self.step_size == "exact":
+            # With less than half of what makes a whole step exact, halving would not shorten it.
+            along = jnp.where(turn.most * square > 0, turn.most * square, 1)
+            curvature = jnp.maximum(curvature, -0.5 * turn.slope / along)
         first = 1.0 / jnp.maximum(curvature.astype(state.value.dtype), tiny)
 
         def look(inverse: Any) -> tuple[Any, Any, Any]:

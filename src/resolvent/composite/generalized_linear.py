@@ -120,6 +120,7 @@ class GeneralizedLinear(Composite):
             first=first, numpy=xp is np,
         )  # fmt: skip
         vars(self)["unit"] = self._excess() if dual else self._slope_at_zero()
+        self._check_unit()
         if start is not None:
             vars(self)["first"] = self.admit(start, "start")
 
@@ -259,14 +260,33 @@ class GeneralizedLinear(Composite):
 
     def _excess(self) -> Any:
         """What the best constant prediction leaves of the loss above its least value."""
-        constant = self.loss.constant(self.y, self.weights) if self.intercept else None
-        shape = self.y.shape + self.loss.outputs(self.y)
-        xp = np if self.numpy else jnp
-        z = xp.zeros(shape, self.design.dtype)
-        if constant is not None:
-            z = xp.where(xp.isfinite(constant), constant, 0) + z
-        least = self.loss.conjugate(xp.zeros_like(z), self.y)
+        z = self._constant()
+        least = self.loss.conjugate(0 * z, self.y)
         return self.weights @ (self.loss.each(z, self.y) + least)
+
+    def _constant(self) -> Any:
+        """The best constant prediction where it is known, [n] or [n, k]."""
+        constant = self.loss.constant(self.y, self.weights) if self.intercept else None
+        xp = np if self.numpy else jnp
+        z = xp.zeros(self.y.shape + self.loss.outputs(self.y), self.design.dtype)
+        return z if constant is None else xp.where(xp.isfinite(constant), constant, 0) + z
+
+    def _check_unit(self) -> None:
+        """Refuse targets whose loss overflows, or vanishes where it has a slope."""
+        if not self.dual or is_traced(self.unit):
+            return
+        size, steep = float(self.unit), False
+        if self.loss.smooth and size == 0:
+            slopes = np.asarray(self.loss.slope(self._constant(), self.y))[self.weights > 0]
+            # Beyond the rounding errors of a constant that fits.
+            rounding = 64 * np.finfo(slopes.dtype).eps * float(abs(self.y).max())
+            steep = bool(abs(slopes).max() > rounding)
+        if steep or size == np.inf:
+            refuse(
+                ValueError, "y", given=f"targets of which the loss is {size}, rounded",
+                needed="a loss that neither overflows nor vanishes",
+                advice="Divide y by its largest entry, and the penalty to match.",
+            )  # fmt: skip
 
     def _slope_at_zero(self) -> Any:
         """The norm of the gradient at zero."""

@@ -59,6 +59,7 @@ class GroupDescent(CoordinateDescent):
 
     name: ClassVar[str] = "group-descent"
     needs: ClassVar[tuple[str, ...]] = ("grouped", "curved")
+    models: ClassVar[tuple[str, ...]] = ("auto", "gram")
 
     def bind(self, problem: Any) -> Any:
         if self.working is not None:
@@ -101,7 +102,7 @@ class GroupWorkingSet(WorkingSet):
         columns = self.penalty.columns(np.array([most]))
         curvature = float(self.gram.squares(columns, weights).sum()) + self.penalty.ridge
         gain = float(squares[most]) / curvature if curvature > 0 else 0.0
-        return 0.5 * max(gain, *(float(free) ** 2 for free in violations[p:]), 0.0)
+        return 0.5 * max(gain, *(float(free) * float(free) for free in violations[p:]), 0.0)
 
     def chosen(self, w: Any, violations: Any, before: Any, first: int) -> Any:
         """The coordinates of before, and behind them the groups that violate optimality most."""

@@ -72,8 +72,9 @@ class HardThresholding(Method):
         matrix, _ = self.matrix
         on = largest(z if z.any() else gradient, s)
         along = matrix[:, on] @ gradient[on]
-        square = norm(along) ** 2
-        return (norm(gradient[on]) ** 2 / square if square > 0 else 1.0), on
+        length = norm(along)
+        share = norm(gradient[on]) / length if length > 0 else 1.0
+        return share * share, on
 
     def _fitted(self, on: Any, target: Any) -> Any:
         """The least-squares fit on some columns."""
@@ -152,9 +153,8 @@ class IterativeHardThresholding(HardThresholding):
             if np.array_equal(np.flatnonzero(new), on):
                 break
             move = new - z
-            square = norm(matrix @ move) ** 2
             products += 1
-            if mu * square <= _SAFE * norm(move) ** 2:
+            if mu**0.5 * norm(matrix @ move) <= _SAFE**0.5 * norm(move):
                 break
             mu *= 0.5
             new = kept(z + mu * gradient, s)

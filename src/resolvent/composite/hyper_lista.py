@@ -16,7 +16,7 @@ from resolvent._core.method import Method
 from resolvent._core.precision import needs_double, scope
 from resolvent._core.problem import Engine
 from resolvent._core.value import Value, static
-from resolvent.composite.sparse_recovery import SparseRecovery
+from resolvent.composite.sparse_recovery import SparseRecovery, column_lengths
 
 _MOST = 0.9  # of the momentum: more diverges on instances with many nonzeros
 _THRESHOLD, _MOMENTUM, _FEW = 4.0, 1.0, 8  # 4 / (m + 8), 1 / (m + 8)
@@ -55,7 +55,7 @@ def layer_of(A: Any, weights: str) -> Layer:
     pseudo-inverse for its columns, each divided by its product with a_j: one product with a vector
     gives both W^T r and A^+ r.
     """
-    lengths = jnp.sqrt((A * A).sum(axis=0))
+    lengths = column_lengths(A)
     if weights == "analytic":
         columns = A / lengths
         inverse = jnp.linalg.pinv(columns)

@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from resolvent._core.checks import is_traced, refuse
+from resolvent._core.norm import is_safe
 from resolvent._core.problem import Engine
 from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import TreeProblem
 from resolvent._core.value import static
-from resolvent.composite.design import as_design
+from resolvent.composite.design import DenseDesign, as_design
 from resolvent.composite.signed_rows import SignedRows
 from resolvent.functions import Logistic
 
@@ -42,7 +43,8 @@ class LinearSeparation(TreeProblem):
 
     Raises:
         TypeError: for data that are no real numbers, or that are traced.
-        ValueError: for shapes that do not fit, data that are not finite, more than two classes.
+        ValueError: for shapes that do not fit, data that are not finite or whose squares overflow
+            or vanish, more than two classes.
 
     Example:
         ```python
@@ -69,6 +71,14 @@ class LinearSeparation(TreeProblem):
             )  # fmt: skip
         design = as_design("X", X)
         (n, p), dtype = design.shape, design.dtype
+        entries = design.matrix if isinstance(design, DenseDesign) else design.data
+        largest = float(abs(entries).max(initial=0.0))
+        if largest > 0 and not is_safe(p * (largest * largest), np.dtype(dtype)):
+            refuse(
+                ValueError, "X", given=f"entries up to {largest:.1e}",
+                needed="ones whose squares neither overflow nor vanish",
+                advice="Divide X by its largest entry, and multiply c by that.",
+            )  # fmt: skip
         signs = _signs(y)
         if signs.shape != (n,):
             refuse(

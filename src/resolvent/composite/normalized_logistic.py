@@ -130,7 +130,7 @@ class NormalizedLogisticGradient(SeparationMethod):
         n = state.margins.size
         length = self.step_size
         if length is None:
-            length = 2.0 * math.log(2 * n + 1) / max(self.rows.longest, 1e-300) ** 2
+            length = 2.0 * math.log(2 * n + 1) / (self.rows.longest**2 or 1.0)
         # While a sample is on the wrong side its weight is a half or more: no sum vanishes.
         weights = expit(-state.margins)
         total = float(weights.sum()) if self.normalized else n

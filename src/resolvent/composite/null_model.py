@@ -40,7 +40,14 @@ def largest_weight(problem: GeneralizedLinear) -> float:
         z = constant_predictions(problem)
         pulled = problem.pulled_back(problem.loss.slope(z, problem.y))
         slope = pulled[0] if problem.intercept else pulled
-        if not float(trees.norm(slope)) > 0:
+        size = float(trees.norm(slope))
+        if not math.isfinite(size):
+            refuse(
+                ValueError, "problem", given=f"a gradient of norm {size} at zero",
+                needed="products of X and y that do not overflow",
+                advice="Divide X or y by its largest entry.",
+            )  # fmt: skip
+        if not size > 0:
             return 0.0
         if isinstance(penalty, L1 | MCP | SCAD):
             return float(trees.largest(slope))

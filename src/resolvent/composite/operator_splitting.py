@@ -26,7 +26,8 @@ from resolvent.composite.equilibration import (
 from resolvent.composite.quadratic_program import Multipliers, QuadraticProgram
 from resolvent.composite.reduced_systems import held_point
 
-_PROXIMAL = 1e-6  # sigma
+_PROXIMAL = 1e-6  # sigma at least, and so many units in the last place: where P is singular,
+_SEEN = 1e4  # rounding errors of the inverse move x by one over this, each iteration
 _EQUATIONS = 1e3  # how much more equations are penalized
 _LEAST, _MOST = 1e-6, 1e6
 _APART = 5.0  # by what factor the penalty must be wrong to be changed
@@ -174,7 +175,7 @@ class OperatorSplitting(Method):
         if scipy.sparse.issparse(scaled.P):
             return np.zeros((0, 0), problem.q.dtype)
         each = self._penalties(problem, penalty)
-        K = scaled.P + xp.diag(each[:n] + xp.asarray(_PROXIMAL, each.dtype))
+        K = scaled.P + xp.diag(each[:n] + xp.asarray(_proximal(each.dtype), each.dtype))
         if scaled.A is not None:
             K = K + (scaled.A.T * each[n:]) @ scaled.A
         if xp is np:
@@ -195,12 +196,11 @@ class OperatorSplitting(Method):
         n = problem.q.size
         each = self._penalties(problem, penalty)
         if factor is None:
-            K = scaled.P + scipy.sparse.diags(each[:n] + _PROXIMAL)
-            if scaled.A is not None:
-                weights = np.maximum(each[n:], _LEAST)
-                K = scipy.sparse.bmat(
-                    [[K, scaled.A.T], [scaled.A, scipy.sparse.diags(-1 / weights)]]
-                )
+            K = scaled.P + scipy.sparse.diags(each[:n] + _proximal(each.dtype))
+            bounding = each[n:] > 0
+            if bounding.any():
+                A = scaled.A.tocsr()[bounding]
+                K = scipy.sparse.bmat([[K, A.T], [A, scipy.sparse.diags(-1 / each[n:][bounding])]])
             factor = scipy.sparse.linalg.splu(
                 scipy.sparse.csc_matrix(K), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=1e-3,
                 options={"SymmetricMode": True},
@@ -208,7 +208,7 @@ class OperatorSplitting(Method):
             scaled_too = known.get("scaled")
             known.clear()
             known.update({float(penalty): factor, "scaled": scaled_too})
-        rest = np.zeros(problem.rows, problem.q.dtype)
+        rest = np.zeros(factor.shape[0] - n, problem.q.dtype)
         return lambda target: factor.solve(np.concatenate([target, rest]))[:n]
 
     def step(self, problem: QuadraticProgram, state: SplittingState) -> SplittingState:
@@ -226,7 +226,7 @@ class OperatorSplitting(Method):
             return y if scaled.A is None else y[:n] + scaled.A.T @ y[n:]
 
         def once(x: Any, v: Any, y: Any) -> Any:
-            ahead = solve(_PROXIMAL * x - scaled.q + pulled(each * v - y))
+            ahead = solve(_proximal(x.dtype) * x - scaled.q + pulled(each * v - y))
             t = alpha * image(ahead) + (1.0 - alpha) * v + weak * y
             v = xp.clip(t, low, high)
             return alpha * ahead + (1.0 - alpha) * x, v, each * (t - v)
@@ -270,7 +270,7 @@ class OperatorSplitting(Method):
         drift = scaled.rows * (y - begun[2])[n:] / scaled.cost
         ray = scaled.columns * (x - begun[0])
         infeasible = conditions.proves_infeasible(problem, drift)
-        unbounded = conditions.proves_unbounded(problem, ray)
+        unbounded = conditions.proves_unbounded(problem, point, ray)
         if self.polish:
             point, rows, value = _polished(problem, point, rows, y, n, value)
         code = xp.where(infeasible | unbounded, Reason.infeasible.code, 0).astype(np.int32)
@@ -303,6 +303,11 @@ class OperatorSplitting(Method):
         return {"splitting": Entry((state.rows, bounds, state.penalty), depends=("size",))}
 
 
+def _proximal(dtype: Any) -> float:
+    """sigma, for equilibrated data."""
+    return max(_PROXIMAL, _SEEN * float(jnp.finfo(dtype).eps))
+
+
 def _limits(problem: QuadraticProgram, scaled: Scaled) -> tuple[Any, Any]:
     """Bounds of the scaled x and of its image."""
     xp = conditions.namespace(problem.q)
@@ -331,13 +336,7 @@ def _remembered(memory: Memory, problem: QuadraticProgram) -> tuple[Any, Any, An
     """Multipliers and the penalty of an earlier solve, where they are such."""
     value, dtype = memory.get("splitting"), problem.q.dtype
     shapes = (problem.l.shape, problem.q.shape, ())
-    if not isinstance(value, tuple) or len(value) != 3:
-        return None
-    if any(
-        getattr(part, "shape", None) != shape for part, shape in zip(value, shapes, strict=True)
-    ):
-        return None
-    if any(part.dtype.kind not in "fi" for part in value):
+    if not conditions.are_arrays(value, shapes):
         return None
     xp = conditions.namespace(problem.q)
     rows, bounds, penalty = (xp.nan_to_num(xp.asarray(part, dtype)) for part in value)

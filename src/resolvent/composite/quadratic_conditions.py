@@ -10,7 +10,8 @@ import scipy.sparse
 from resolvent.composite.design import DenseDesign
 
 _RIDGE = 10.0  # units in the last place, so that rows may repeat
-_FLAT = 0.6  # a ray counts as flat where what it moves is the so-manieth power of eps
+_FLAT = 0.6  # a ray counts as flat where what it moves is the so-manieth power of eps,
+_BENT = 0.25  # and the share of its fall that curvature has taken so far is this one
 
 
 class Conditions(NamedTuple):
@@ -28,9 +29,20 @@ def namespace(x: Any) -> Any:
     return np if isinstance(x, np.ndarray) else jnp
 
 
+def are_arrays(value: Any, shapes: tuple[tuple[int, ...], ...]) -> bool:
+    """Whether a remembered value is a tuple of numeric arrays of these shapes."""
+    if not isinstance(value, tuple) or len(value) != len(shapes):
+        return False
+    found = [getattr(part, "shape", None) for part in value]
+    return found == list(shapes) and all(part.dtype.kind in "fi" for part in value)
+
+
 def largest(x: Any) -> Any:
     """The maximum norm, 0 of nothing."""
-    return abs(x).max() if x.size else x.sum()
+    if not x.size:
+        return x.sum()
+    # Of a large array of NumPy's, a second pass is cheaper than a copy.
+    return np.maximum(x.max(), -x.min()) if isinstance(x, np.ndarray) else abs(x).max()
 
 
 def entries(design: Any) -> Any:
@@ -42,7 +54,8 @@ def as_scipy(design: Any) -> Any:
     """A matrix of NumPy's numbers by compressed columns."""
     if isinstance(design, DenseDesign):
         return scipy.sparse.csc_matrix(design.matrix)
-    return scipy.sparse.csc_matrix((design.data, design.rows, design.starts), shape=design.shape)
+    parts = (np.asarray(part) for part in (design.data, design.rows, design.starts))
+    return scipy.sparse.csc_matrix(tuple(parts), shape=design.shape)
 
 
 def row_squares(design: Any) -> Any:
@@ -188,17 +201,24 @@ def proves_infeasible(problem: Any, rows: Any) -> Any:
     return fine & (left * far <= eps**0.5 * room)
 
 
-def proves_unbounded(problem: Any, ray: Any) -> Any:
-    """Whether the objective falls without end along a ray that no constraint ends."""
+def proves_unbounded(problem: Any, x: Any, ray: Any) -> Any:
+    """Whether the objective falls without end along a ray that no constraint ends.
+
+    Little curvature beside that of other directions may still end the fall: at x, or as far ahead
+    as the ray is long, it would show.
+    """
     xp = namespace(problem.q)
-    flat = float(jnp.finfo(problem.q.dtype).eps) ** _FLAT
+    eps = float(jnp.finfo(problem.q.dtype).eps)
+    flat = eps**_FLAT
     size = largest(ray)
     d = ray / xp.where(size > 0, size, 1.0)
     d = xp.where(xp.isfinite(problem.upper), xp.minimum(d, 0), d)
     d = xp.where(xp.isfinite(problem.lower), xp.maximum(d, 0), d)
     fall = -(problem.q @ d)
     fine = (size > 0) & xp.isfinite(size) & (fall > 100 * flat * abs(problem.q * d).sum())
-    fine = fine & (largest(problem.P.times(d)) <= flat * largest(entries(problem.P)))
+    bent = problem.P.times(d)
+    fine = fine & (largest(bent) <= flat * largest(entries(problem.P)))
+    fine = fine & (abs(bent @ x) + size * abs(bent @ d) <= eps**_BENT * fall)
     if problem.A is not None:
         w = problem.image(d)
         ends = xp.where(xp.isfinite(problem.u), xp.maximum(w, 0), 0)

@@ -5,6 +5,8 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse
+import scipy.sparse.linalg
 from jaxtyping import Float
 
 from resolvent._core.checks import finite, is_traced, real_array, refuse
@@ -15,7 +17,7 @@ from resolvent._core.tree_problem import TreeProblem
 from resolvent.composite import quadratic_conditions as conditions
 from resolvent.composite.design import DenseDesign, SparseDesign, as_design
 
-_LOOKED_AT = 3000  # unknowns up to which a dense P is factorized once to see whether it is convex
+_LOOKED_AT = 3000  # unknowns up to which a dense P is factorized to see whether it is convex
 
 
 class Multipliers(NamedTuple):
@@ -58,7 +60,7 @@ class QuadraticProgram(TreeProblem):
         upper: [n], or one number.
         start: a first guess other than the point of the box next to zero.
         convex: True where P is known to be positive semidefinite, and need not be factorized to
-            see it.
+            see it. A dense P of more than 3000 unknowns never is.
 
     Raises:
         TypeError: for data that are no real numbers.
@@ -182,7 +184,7 @@ class QuadraticProgram(TreeProblem):
         infeasible = unbounded = False
         if witness is not None:
             infeasible = conditions.proves_infeasible(self, witness.rows)
-            unbounded = conditions.proves_unbounded(self, witness.ray)
+            unbounded = conditions.proves_unbounded(self, x, witness.ray)
         return Certificate(
             found.value, self.unit, name="KKT residual",
             statement="max(primal, dual, gap), each relative, <= max(rtol, atol)",
@@ -275,6 +277,24 @@ def _limits(
     return l, u
 
 
+def _definite(matrix: Any, shift: float) -> bool:
+    """Whether a symmetric matrix plus a multiple of the identity has positive pivots."""
+    eye = scipy.sparse.identity if scipy.sparse.issparse(matrix) else np.eye
+    matrix = matrix + shift * eye(matrix.shape[0], dtype=matrix.dtype)
+    try:
+        if not scipy.sparse.issparse(matrix):
+            np.linalg.cholesky(matrix)
+            return True
+        factors = scipy.sparse.linalg.splu(
+            scipy.sparse.csc_matrix(matrix), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        )  # fmt: skip
+    except (np.linalg.LinAlgError, RuntimeError):
+        return False
+    # Pivots off the diagonal are only taken where one of the diagonal is zero.
+    return bool((factors.perm_r == factors.perm_c).all() and (factors.U.diagonal() > 0).all())
+
+
 def _check_convex(P: DenseDesign | SparseDesign, known: bool | None) -> None:
     """Refuse a P that is not symmetric or not positive semidefinite."""
     if known is not None and not known:
@@ -282,8 +302,6 @@ def _check_convex(P: DenseDesign | SparseDesign, known: bool | None) -> None:
             ValueError, "convex", given="False", needed="a convex program",
             advice="Add a multiple of the identity to P, or look for a local method.",
         )  # fmt: skip
-    if isinstance(P, SparseDesign) and not P.numpy:
-        return
     matrix: Any
     matrix = conditions.as_scipy(P) if isinstance(P, SparseDesign) else np.asarray(P.matrix)
     eps, n = float(np.finfo(P.dtype).eps), matrix.shape[0]
@@ -295,11 +313,8 @@ def _check_convex(P: DenseDesign | SparseDesign, known: bool | None) -> None:
             needed="a symmetric one", advice="(P + P.T) / 2 has the same values x' P x.",
         )  # fmt: skip
     lowest = float(matrix.diagonal().min())
-    if lowest >= 0 and not known and isinstance(P, DenseDesign) and n <= _LOOKED_AT and size:
-        try:
-            np.linalg.cholesky(matrix + (10 * n * eps * size) * np.eye(n, dtype=matrix.dtype))
-        except np.linalg.LinAlgError:
-            lowest = -size
+    if lowest >= 0 and not known and size and (isinstance(P, SparseDesign) or n <= _LOOKED_AT):
+        lowest = 0.0 if _definite(matrix, 10 * n * eps * size) else -size
     if lowest < 0:
         refuse(
             ValueError, "P", given="a matrix with negative curvature", needed="x' P x >= 0",

@@ -132,8 +132,8 @@ class PolyakGradient(_SampledGradient):
         most: s, in the unit of x over the gradient.
 
     Raises:
-        ValueError: for less than one sample a step, a problem without samples, a longest step that
-            is not positive, or a g without a gradient.
+        ValueError: for less than one sample a step, a problem without samples, a least value that
+            is not finite, a longest step that is not positive, or a g without a gradient.
 
     Cost per iteration:
         A gradient on each sample, and one of all samples for the certificate; with batch=None one
@@ -165,6 +165,7 @@ class PolyakGradient(_SampledGradient):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        between("lowest", self.lowest, -math.inf, math.inf, "It is the least value of f + g.")
         if self.most != math.inf:
             between("most", self.most, 0.0, math.inf, "A step must go forward.")
 
@@ -246,8 +247,10 @@ class ArmijoGradient(_SampledGradient):
 
         fall = self.decrease * trees.dot(gradient, gradient).astype(value.dtype)
         first = jnp.minimum(self.growth * step, self.most)
-        (new, _), step, tries = backtracked(look, _too_high, first, (value, fall), shrink=0.7)
-        return new, step, tries
+        (new, _), found, tries = backtracked(look, _too_high, first, (value, fall), shrink=0.7)
+        # Where values no longer show a fall, nothing says that a longer step is no worse.
+        seen = found * fall > 4 * rounding(value)
+        return new, jnp.where(seen, found, jnp.minimum(found, step)), tries
 
 
 def _too_high(trial: Any, step: Any, value: Any, fall: Any) -> Any:

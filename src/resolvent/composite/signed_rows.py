@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse
 from scipy.optimize import nnls
 
+from resolvent._core.norm import is_safe, norm
 from resolvent.composite.design import DenseDesign
 
 _CANDIDATES = 4  # times the number of unknowns: samples among which a proof is looked for
@@ -29,14 +30,19 @@ class SignedRows:
         p = design.shape[1]
         if isinstance(design, DenseDesign):
             self.X: Any = np.asarray(design.matrix)
-            squares = np.einsum("ij,ij->i", self.X, self.X)
+            squares, rows = np.einsum("ij,ij->i", self.X, self.X), self.X
         else:
             parts = (np.asarray(design.data), (np.asarray(design.rows), np.asarray(design.columns)))
             self.X = scipy.sparse.csr_matrix(parts, shape=design.shape)
             squares = np.asarray(self.X.multiply(self.X).sum(axis=1)).ravel()
-        longest = float(np.sqrt(squares.max()))
+            rows = np.split(self.X.data, self.X.indptr[1:-1])
+        lengths = np.sqrt(squares)
+        # Squares of short rows beside long ones may vanish.
+        for i in np.flatnonzero(~is_safe(squares, self.dtype)):
+            lengths[i] = norm(rows[i])
+        longest = float(lengths.max())
         self.constant = (longest if longest > 0 else 1.0) if self.intercept else 0.0
-        self.lengths = np.sqrt(squares + self.dtype.type(self.constant**2))
+        self.lengths = np.hypot(lengths, self.dtype.type(self.constant))
         self.longest = float(self.lengths.max())
         """The length of the longest row."""
         # The error of an inner product is at most so much of the product of lengths.

@@ -118,6 +118,12 @@ class SparseRecovery(TreeProblem):
             _check_loss(loss, parameter, stated, noise)
         xp = np if isinstance(A, np.ndarray) and isinstance(b, np.ndarray) else jnp
         unit = norm(b) if loss is None or is_traced(b) else misfit(RULES[loss], np.asarray(b))
+        if not is_traced(unit) and not 0 < unit < math.inf and np.asarray(b).any():
+            refuse(
+                ValueError, "b", given=f"numbers of which the loss is {float(unit)} at zero",
+                needed="a loss that neither overflows nor vanishes",
+                advice="Divide b by its largest entry; solutions are of its unit.",
+            )  # fmt: skip
         vars(self).update(
             A=A, b=b, weights=_weights(weights, n, xp, A.dtype),
             parameter=float(parameter) if isinstance(parameter, int) else parameter, noise=noise,
@@ -138,8 +144,7 @@ class SparseRecovery(TreeProblem):
 
     def lengths(self) -> Any:
         """The norm of each column."""
-        xp = np if isinstance(self.A, np.ndarray) else jnp
-        return xp.sqrt((self.A * self.A).sum(axis=0))
+        return column_lengths(self.A)
 
     def shortfall(self, x: Any, r: Any) -> Any:
         """The certificate's value without a loss, at a point whose residual is known."""
@@ -243,6 +248,17 @@ class SparseRecovery(TreeProblem):
         m, n = self.A.shape
         what = f"at most {self.sparsity} nonzeros" if self.loss is None else self.loss
         return f"SparseRecovery({m} equations, {n} unknowns, {what})"
+
+
+def column_lengths(A: Any) -> Any:
+    """The norm of each column; squares neither overflow nor vanish on the way."""
+    xp = np if isinstance(A, np.ndarray) else jnp
+    most = abs(A).max(axis=0)
+    # By powers of two, for exactness.
+    exponents = xp.frexp(most if xp is np else jax.lax.stop_gradient(most))[1]
+    units = xp.ldexp(xp.ones(A.shape[1], A.dtype), exponents - 1)
+    columns = A / units
+    return units * xp.sqrt((columns * columns).sum(axis=0))
 
 
 def beyond(every: Any, on: Any) -> float:

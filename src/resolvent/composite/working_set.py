@@ -101,8 +101,9 @@ class WorkingSet:
         problem, bend = self.problem, float(self.problem.loss.smoothness)
         weights = problem.weights * (bend if np.isfinite(bend) else 1.0)
         curvature = float(self.gram.squares(most, weights)[0]) + self.penalty.ridge
-        gain = float(violations[most[0]]) ** 2 / curvature if curvature > 0 else 0.0
-        return 0.5 * max(gain, *(float(free) ** 2 for free in violations[p:]), 0.0)
+        worst = float(violations[most[0]])
+        gain = worst * (worst / curvature) if curvature > 0 else 0.0
+        return 0.5 * max(gain, *(float(free) * float(free) for free in violations[p:]), 0.0)
 
     def chosen(self, w: Any, violations: Any, before: Any, first: int) -> Any:
         """The coordinates of before, and behind them those that violate optimality most.
