@@ -276,7 +276,7 @@ def test_tour_without_its_packages_says_how_to_install_them(monkeypatch, tmp_pat
 def test_missing_packages_looks_at_what_is_installed(monkeypatch):
     assert missing_packages() == []
     monkeypatch.setattr("resolvent.tour.find_spec", lambda module: None)
-    assert missing_packages() == ["POT", "PyAMG", "scikit-image"]
+    assert missing_packages() == ["POT", "PyAMG", "scikit-image", "scikit-learn"]
 
 
 def test_tour_into_a_file_is_bad_input(tmp_path):

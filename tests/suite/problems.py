@@ -120,6 +120,15 @@ def in_full(pairs: list[Pair] = PAIRS) -> list[Any]:
     ]
 
 
+def a_family(pairs: list[Pair] = PAIRS) -> list[Any]:
+    """All pairs, one a family for every run: for what the engine does alike for all of them."""
+    first = {pair.family: pair for pair in reversed(always(pairs))}
+    return [
+        pair if pair in first.values() else pytest.param(pair, marks=pytest.mark.slow)
+        for pair in pairs
+    ]  # fmt: skip
+
+
 def houses_with(attribute: str, pairs: list[Pair] = PAIRS) -> list[Pair]:
     """The pairs whose house has something that not every house has."""
     return [pair for pair in pairs if hasattr(pair.house, attribute)]

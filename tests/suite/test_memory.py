@@ -10,6 +10,14 @@ import resolvent as rs
 
 each = pytest.mark.parametrize("pair", PAIRS, ids=str)
 each_house = pytest.mark.parametrize("pair", in_full(), ids=str)
+# Methods that read no memory meet it in the long run.
+each_reader = pytest.mark.parametrize(
+    "pair",
+    [
+        pair if pair.cls.reads else pytest.param(pair, marks=pytest.mark.slow) for pair in PAIRS
+    ],
+    ids=str,
+)  # fmt: skip
 
 
 def remembers(pair):
@@ -109,7 +117,7 @@ def test_entries_of_others_are_left_alone(pair):
         assert same(pair, sol.x, cold.x)
 
 
-@each_house
+@each_reader
 def test_memory_of_another_size_is_dropped_in_words(pair):
     _, memory = learned(pair)
     other = pair.house.larger(pair.engine)
@@ -121,7 +129,7 @@ def test_memory_of_another_size_is_dropped_in_words(pair):
         assert any(name in note and "size" in note for note in sol.notes)
 
 
-@each_house
+@each_reader
 def test_memory_of_an_unrelated_problem_is_harmless(pair):
     _, memory = learned(pair)
     for kind in pair.house.kinds(pair.cls):

@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from suite.problems import RULED_BY_ROUNDING, TRACED, in_full, same_steps
+from suite.problems import RULED_BY_ROUNDING, TRACED, a_family, in_full, same_steps
 
 import resolvent as rs
 from resolvent._core import traced
 
 each_house = pytest.mark.parametrize("pair", in_full(TRACED), ids=str)
+each_family = pytest.mark.parametrize("pair", a_family(TRACED), ids=str)
 RATE = 1e-4
 
 
@@ -63,7 +64,7 @@ def test_jit_keeps_the_step_limit(pair):
     assert sol.reason is rs.Reason.max_steps
 
 
-@each_house
+@each_family
 def test_batch_equals_a_loop(pair):
     data = [single(pair, seed) for seed in range(3)]
     problems = [pair.house.traced(*one) for one in data]
@@ -136,7 +137,7 @@ def test_implicit_derivatives_agree_with_finite_differences(pair):
         assert np.isnan(derivatives(0.3, -1.0, -1.0)).all()
 
 
-@each_house
+@each_family
 def test_unrolled_gradient_agrees_with_finite_differences(pair):
     parts, read, slope = pair.house.scene()
     with jax.enable_x64(True):
