@@ -1,6 +1,6 @@
 """celer: working sets and dual extrapolation."""
 
-from benchmark_utils.isolated import Isolated
+from benchmark_utils.isolated import Isolated, loosest
 
 
 class Solver(Isolated):
@@ -16,14 +16,15 @@ def prepare(task, data, rtol):
 
     import celer
     import numpy as np
+    from benchmark_utils.models import gap
     from sklearn.exceptions import ConvergenceWarning
 
     warnings.simplefilter("ignore")
     X, y = data["X"], data["y"]
-    # Its tolerance is one for the gap over the square of y, its loss is half of that.
-    shared = {"tol": 0.5 * rtol, "max_iter": 200, "max_epochs": 100_000}
+    state = {"tol": 0.5 * rtol}
 
     def solve():
+        shared = {"tol": state["tol"], "max_iter": 200, "max_epochs": 100_000}
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", ConvergenceWarning)
             if task == "path":
@@ -31,8 +32,7 @@ def prepare(task, data, rtol):
                 return {"x": x.T, "claimed": not said}
             if task == "logistic":
                 model = celer.LogisticRegression(
-                    C=1.0 / (data["weight"] * y.size), fit_intercept=False, tol=rtol,
-                    max_iter=200, max_epochs=100_000,
+                    C=1.0 / (data["weight"] * y.size), fit_intercept=False, **shared
                 )  # fmt: skip
             elif task == "groups":
                 model = celer.GroupLasso(
@@ -48,4 +48,10 @@ def prepare(task, data, rtol):
             steps = int(np.max(getattr(model, "n_iter_", 0)))
             return {"x": model.coef_.ravel(), "claimed": not said, "steps": steps}
 
+    def at(tol):
+        state["tol"] = tol
+        return gap(data, solve()["x"])
+
+    if task != "path":
+        loosest(at, lambda value: value <= rtol, [rtol * 4.0**-k for k in range(-1, 8)])
     return solve

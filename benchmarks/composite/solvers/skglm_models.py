@@ -1,6 +1,6 @@
 """skglm: working sets with Anderson acceleration, for many losses and penalties."""
 
-from benchmark_utils.isolated import Isolated
+from benchmark_utils.isolated import Isolated, loosest
 
 
 class Solver(Isolated):
@@ -59,8 +59,9 @@ def prepare(task, data, rtol):
             x = np.ravel(model.coef_)
             return {"x": x, "claimed": claimed, "first": state["first"]}
 
-    for power in range(3, 10):
-        state["tol"] = 10.0**-power * weight
-        if judge(data, solve()["x"]) <= rtol:
-            break
+    def at(tol):
+        state["tol"] = tol
+        return judge(data, solve()["x"])
+
+    loosest(at, lambda value: value <= rtol, [10.0**-k * weight for k in range(3, 10)])
     return solve

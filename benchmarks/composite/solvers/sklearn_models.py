@@ -1,6 +1,6 @@
 """scikit-learn: cyclic coordinate descent, and liblinear for logistic regression."""
 
-from benchmark_utils.isolated import Isolated
+from benchmark_utils.isolated import Isolated, loosest
 
 
 class Solver(Isolated):
@@ -15,20 +15,21 @@ def prepare(task, data, rtol):
     import warnings
 
     import numpy as np
+    from benchmark_utils.models import gap
     from sklearn import linear_model
     from sklearn.exceptions import ConvergenceWarning
 
     X, y = data["X"], data["y"]
-    shared = {"tol": 0.5 * rtol, "max_iter": 100_000}
+    state = {"tol": 0.5 * rtol}
 
     def fitted():
+        shared = {"tol": state["tol"], "max_iter": 100_000}
         if task == "path":
             return linear_model.lasso_path(X, y, alphas=data["weights"], **shared)[1].T, 0
         if task == "logistic":
-            # liblinear's tolerance is one of its own kind; this one is below the gap's.
             model = linear_model.LogisticRegression(
                 C=1.0 / (data["weight"] * y.size), l1_ratio=1.0, solver="liblinear",
-                fit_intercept=False, tol=1e-8, max_iter=100_000,
+                fit_intercept=False, **shared
             )  # fmt: skip
         elif data["ratio"] < 1:
             model = linear_model.ElasticNet(
@@ -45,4 +46,13 @@ def prepare(task, data, rtol):
             x, steps = fitted()
             return {"x": x, "claimed": not said, "steps": steps}
 
+    def at(tol):
+        state["tol"] = tol
+        return gap(data, solve()["x"])
+
+    if task == "logistic":
+        # liblinear's tolerance is one of its own kind.
+        loosest(at, lambda value: value <= rtol, [1e-3 * 4.0**-k for k in range(14)])
+    elif task == "lasso":
+        loosest(at, lambda value: value <= rtol, [rtol * 4.0**-k for k in range(-1, 4)])
     return solve
