@@ -32,12 +32,12 @@ class DenseDesign(Value):
 
     def times(self, w: Any) -> Any:
         """X w."""
-        return self.matrix @ w
+        return self.matrix @ self._beside(w)
 
     def transposed_times(self, v: Any) -> Any:
         """X^T v."""
         if isinstance(self.matrix, np.ndarray):
-            return self.matrix.T @ v
+            return self.matrix.T @ self._beside(v)
         # Not X.T @ v, for which XLA writes the transposed matrix out.
         return jnp.tensordot(v, self.matrix, ((0,), (0,))).T
 
@@ -46,6 +46,11 @@ class DenseDesign(Value):
         if isinstance(self.matrix, np.ndarray):
             return np.einsum("ij,ij,i->j", self.matrix, self.matrix, weights, optimize=False)
         return weights @ (self.matrix * self.matrix)
+
+    def _beside(self, v: Any) -> Any:
+        """JAX's numbers as NumPy's where the matrix is: else it would be copied for them."""
+        concrete = isinstance(self.matrix, np.ndarray) and not is_traced(v)
+        return np.asarray(v) if concrete else v
 
 
 class SparseDesign(Value):

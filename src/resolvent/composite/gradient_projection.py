@@ -122,5 +122,5 @@ def _inside(problem: Any, field: Any) -> Any:
     bar = down.dtype.type(problem.weight)
     if not problem.isotropic:
         return np.clip(down, -bar, bar), np.clip(right, -bar, bar)
-    share = bar / np.maximum(np.hypot(down, right), bar)
+    share = bar / np.maximum(np.sqrt(down * down + right * right), bar)
     return down * share, right * share

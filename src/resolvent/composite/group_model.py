@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from resolvent.composite import kernels_groups as kernels
 from resolvent.composite.grouped import Grouped
+from resolvent.composite.kernels_descent import substituted
 from resolvent.composite.quadratic_model import solved
 
 _EPOCHS = 5  # between two looks at the support
@@ -138,12 +138,12 @@ class ColumnModel:
         if free:
             inner += root * first[0]
         try:
-            factor = cho_factor(system, overwrite_a=True, check_finite=False)
-        except LinAlgError:
+            factor = np.linalg.cholesky(system)
+        except np.linalg.LinAlgError:
             return None
-        pulled = cho_solve(factor, inner, check_finite=False)
-        back = columns.T @ pulled
-        back = np.append(root @ pulled, back) if free else back
+        substituted(factor, inner)
+        back = columns.T @ inner
+        back = np.append(root @ inner, back) if free else back
         found = first - inverse(back)
         return found if np.isfinite(found).all() else None
 

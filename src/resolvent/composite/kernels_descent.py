@@ -190,6 +190,21 @@ def gathered(gram, support, out):
 
 
 @numba.njit(cache=True)
+def substituted(factor, x):
+    """Solve factor factor^T u = x in place, by the rows of a lower triangle."""
+    for i in range(x.size):
+        row, total = factor[i], x[i]
+        for j in range(i):
+            total -= row[j] * x[j]
+        x[i] = total / row[i]
+    for i in range(x.size - 1, -1, -1):
+        row = factor[i]
+        x[i] /= row[i]
+        for j in range(i):
+            x[j] -= x[i] * row[j]
+
+
+@numba.njit(cache=True)
 def transposed_product(data, rows, starts, chosen, v, out):
     """X^T v over the chosen columns."""
     for k in range(chosen.size):

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
 
 from resolvent.composite import kernels_descent as kernels
 from resolvent.composite.separable import Separable
@@ -13,8 +12,6 @@ _CALL = 50_000  # products that take as long as a call
 _ROUNDS = 50
 _DEPTH = 5  # iterates that are extrapolated
 _HALVINGS = 4
-_DOUBLE = lapack.dpotrf, lapack.dpotrs
-_SINGLE = lapack.spotrf, lapack.spotrs
 
 
 def by_gram(
@@ -59,11 +56,10 @@ def _to_support_minimizer(penalty: Separable, gram: Any, g: Any, w: Any) -> bool
     old = w[support]
     own = penalty._replace(bars=penalty.bars[support])
     slope, bend = own.derivatives(old)
-    # By rows for the kernel, and so by columns for LAPACK, which reads its upper triangle.
     system = np.empty((support.size,) * 2, gram.dtype)
     kernels.gathered(gram, support, system)
     system[np.diag_indices(support.size)] += bend
-    turn = solved(system.T, -(g[support] + slope))
+    turn = solved(system, -(g[support] + slope))
     if turn is None:
         return False
     before, move = own.value(old), np.zeros_like(w)
@@ -79,19 +75,23 @@ def _to_support_minimizer(penalty: Separable, gram: Any, g: Any, w: Any) -> bool
 
 
 def solved(system: Any, right: Any) -> Any:
-    """The solution of a system that may be singular, by its upper triangle; None where that is
-    not positive definite."""
+    """The solution of a system that may be singular, by its lower triangle; None where that is
+    not positive definite.
+
+    By NumPy as all that is dense here: SciPy brings BLAS threads of its own, and while some work
+    the others wait busily.
+    """
     diagonal = system.diagonal().copy()
     ridge = np.finfo(system.dtype).eps * max(diagonal.max(), 0.0)
-    # LAPACK's own: what SciPy puts around it takes longer than a small system.
-    factorize, substitute = _DOUBLE if system.dtype == np.float64 else _SINGLE
     for _ in range(2):
         ridge *= 100
         system[np.diag_indices(diagonal.size)] = diagonal + ridge
-        factor, failed = factorize(system, lower=0, clean=0)
-        if failed:
+        try:
+            factor = np.linalg.cholesky(system)
+        except np.linalg.LinAlgError:
             continue
-        found, _ = substitute(factor, right, lower=0)
+        found = np.array(right)
+        kernels.substituted(factor, found)
         if np.isfinite(found).all():
             return found
     return None
@@ -139,7 +139,7 @@ class Columns:
         """The model at w."""
         own = w[self.free :]
         ridge = 0.5 * self.ridge * (own @ own)
-        quadratic = g @ (w - base) + 0.5 * self.weights @ (fit * fit)
+        quadratic = g @ (w - base) + 0.5 * (self.weights * fit * fit).sum()
         return float(quadratic + ridge) + penalty.value(w)
 
 
@@ -170,7 +170,8 @@ def _extrapolated(
     model: Columns, penalty: Separable, g: Any, w: Any, base: Any, fit: Any, points: Any, fits: Any
 ) -> None:
     moves = np.diff(points, axis=0)
-    inner = moves @ moves.T
+    # Not by BLAS, whose threads cost more than they give here.
+    inner = np.einsum("ik,jk->ij", moves, moves)
     try:
         shares = np.linalg.solve(
             inner + 1e-10 * np.trace(inner) * np.eye(len(inner)), np.ones(len(inner))
