@@ -93,7 +93,7 @@ def cross_validate(
         ```
     """
     weights = as_weights(problem, lambdas, smallest)
-    parts = _parts(folds, problem.y.shape[0], key)
+    parts = fold_indices(folds, problem.y.shape[0], key)
     losses = np.empty((weights.size, len(parts)))
     for index, (train, test) in enumerate(parts):
         losses[:, index], _ = held_out_losses(
@@ -130,7 +130,8 @@ def held_out_losses(
     return np.array(losses), found
 
 
-def _parts(folds: Any, samples: int, key: int) -> list[Any]:
+def fold_indices(folds: Any, samples: int, key: int) -> list[Any]:
+    """Pairs (train, test) of indices."""
     if isinstance(folds, int):
         number = count("folds", folds, least=2)
         if number > samples:
