@@ -115,6 +115,15 @@ def test_concave_penalties_end_where_no_small_step_gains(name, penalty):
             assert float(problem.objective(near)) >= least - 1e-9
 
 
+def test_weighted_lasso_has_its_gap_in_compiled_programs():
+    X, y = np.eye(4, dtype=np.float32), np.array([4.0, -2.0, 0.5, 0.0], np.float32)
+    bars = np.array([0.25, 0.5, 0.25, 0.25], np.float32)
+    problem = rs.GeneralizedLinear(X, y, penalty=functions.WeightedL1(bars))
+    sol = rs.solve(problem, rs.composite.ProximalGradient(), rtol=1e-5)
+    assert sol.certificate.kind == "bound"
+    assert np.allclose(sol.x, [3.0, 0.0, 0.0, 0.0], rtol=0, atol=2e-2)
+
+
 def test_nonnegative_least_squares_agrees_with_scipy():
     target = X @ np.abs(np.linspace(-1, 1, P))
     sol = solved(X, target, penalty=functions.Nonnegative(), rtol=1e-9)

@@ -8,6 +8,7 @@ import numpy as np
 
 from resolvent._core import trees
 from resolvent._core.checks import between, finite, is_traced, refuse
+from resolvent._core.value import static
 from resolvent.functions.function import Function, within
 from resolvent.functions.sets import as_data, euclidean, held, inside, same_shape
 
@@ -161,9 +162,14 @@ class WeightedL1(Function):
     """
 
     weights: Any
+    everywhere: bool = static(default=False)
+    """Whether no weight is zero, which those of a compiled program do not tell."""
 
-    def __post_init__(self) -> None:
-        not_negative("weights", self.weights)
+    def __init__(self, weights: Any):
+        not_negative("weights", weights)
+        parts = trees.leaves(weights)
+        known = not is_traced(parts) and all(np.asarray(leaf).all() for leaf in parts)
+        vars(self).update(weights=weights, everywhere=known)
 
     def value(self, x: Any) -> Any:
         parts = trees.map_leaves(lambda w, leaf: (w * abs(leaf)).sum(), as_data(self.weights, x), x)
@@ -193,8 +199,7 @@ class WeightedL1(Function):
         same_shape("weights", self.weights, point)
 
     def scaled_conjugate(self, v: Any) -> tuple[Any, Any] | None:
-        parts = trees.leaves(self.weights)
-        if is_traced(parts) or not all(np.asarray(leaf).all() for leaf in parts):
+        if not self.everywhere:
             return None
         shares = trees.map_leaves(lambda leaf, bar: leaf / bar, v, as_data(self.weights, v))
         return within(trees.largest(shares), 1.0)
