@@ -186,9 +186,9 @@ class TestForests:
 
     def test_an_indefinite_forest_is_a_breakdown(self):
         A = np.eye(4) + 2 * (np.eye(4, k=1) + np.eye(4, k=-1))
-        sol = rs.solve(
-            rs.composite.Quadratic(A, np.ones(4)), BCD("tree", "cyclic"), throw=False
-        )  # fmt: skip
+        problem = rs.composite.Quadratic(np.eye(4), np.ones(4))
+        problem = problem.but(design=problem.design.but(matrix=A))  # past the check of A
+        sol = rs.solve(problem, BCD("tree", "cyclic"), throw=False)
         assert sol.reason is rs.Reason.breakdown
         assert not sol.converged
 

@@ -121,6 +121,22 @@ def test_large_problems_use_an_iterative_solve():
     assert np.allclose(jax.grad(total)(jnp.ones(n)), 1 / diagonal, rtol=1e-4)
 
 
+def test_an_iterative_solve_goes_on_where_entries_of_its_right_side_are_zero():
+    n = 300
+    A = 2.05 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1)
+    bump = np.eye(n)[0]
+
+    with jax.enable_x64(True):
+
+        @jax.jit
+        def moved(t):
+            system = rs.LinearSystem(jnp.asarray(A), 1 + t * jnp.asarray(bump))
+            return rs.solve(system, rs.linear.CG(), rtol=1e-10).x
+
+        slope = np.asarray(jax.jvp(moved, (0.0,), (1.0,))[1])
+    assert np.allclose(slope, np.linalg.solve(A, bump), rtol=0, atol=1e-8)
+
+
 def test_a_chosen_solver_is_used():
     import lineax as lx
 

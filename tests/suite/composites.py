@@ -65,8 +65,7 @@ class Regression:
         """What a relative tolerance refers to."""
         if self.gap:
             return 0.5 * float(self.y @ self.y) / self.y.size
-        linear = isinstance(self.problem, rs.GeneralizedLinear)
-        return float(np.linalg.norm(self.X.T @ self.y)) / self.y.size if linear else 1.0
+        return float(np.linalg.norm(self.X.T @ self.y)) / self.y.size or 1.0
 
     @property
     def arrays(self) -> list[np.ndarray]:

@@ -6,12 +6,13 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from resolvent._core.checks import count, one_of
-from resolvent._core.memory import Memory
+from resolvent._core.memory import Entry, Memory
 from resolvent._core.method import Method
 from resolvent._core.problem import Engine
 from resolvent._core.solution import Reason
 from resolvent._core.value import static
 from resolvent.composite.generalized_linear import GeneralizedLinear
+from resolvent.composite.recall import packed, unpacked
 from resolvent.composite.working_set import WorkingSet
 
 _QUIET = 50  # steps without a better measure that end a solve
@@ -49,6 +50,9 @@ class CoordinateDescent(Method):
     are minimized by cyclic coordinate descent on their Gram matrix, with a step to the minimizer on
     the present support and signs after any few epochs, or without that matrix by epochs whose
     iterates are extrapolated.
+
+    Its memory are the coefficients: where the penalty is convex, the next solve begins there if the
+    objective is lower than at its first guess, however many samples there are by then.
 
     Args:
         first: how many coordinates join the working set in a step, at least.
@@ -98,6 +102,7 @@ class CoordinateDescent(Method):
     engines: ClassVar[tuple[Engine, ...]] = ("host",)
     monitored: ClassVar[int] = 100
     in_order: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = ("coefficients",)
 
     def __post_init__(self) -> None:
         count("first", self.first, least=1)
@@ -109,11 +114,21 @@ class CoordinateDescent(Method):
         return self.but(working=WorkingSet(problem, self.model, self.accelerated))
 
     def init(self, problem: GeneralizedLinear, x0: Any, memory: Memory, key: Any) -> DescentState:
+        working = self.working
         w = np.append(*x0) if problem.intercept else x0.copy()
-        known = self.working.seen.recall(w)
-        z, pulled = (problem.predictions(x0), None) if known is None else known
+        known = working.seen.recall(w)
+        z, pulled = (working.predictions(w), None) if known is None else known
+        # Zeros cost no product.
+        spent = int(known is None and bool(w.any()))
+        # Where the penalty is not convex, what is found depends on where one begins.
+        other = unpacked(memory.get("coefficients"), w) if problem.penalty.convex else None
+        if other is not None and not np.array_equal(other, w):
+            seen, spent = working.predictions(other), spent + 1
+            # Written so that NaN is never the better one.
+            if working.objective(other, seen) < working.objective(w, z):
+                w, z, pulled = other, seen, None
         state = DescentState(
-            w, z, w, self.working.gram.chosen, np.inf, np.inf, 0, 0, 0, 0, 0, known is None
+            w, z, w, working.gram.chosen, np.inf, np.inf, 0, 0, 0, 0, 0, spent
         )  # fmt: skip
         return self._seen(problem, state, pulled)
 
@@ -122,6 +137,7 @@ class CoordinateDescent(Method):
     ) -> DescentState:
         """The state with the gradient, where it is not known, and its certificate's value."""
         x, z, fresh = _point(problem, state.w), state.z, pulled is None
+        w = x[0] if problem.intercept else x
         if fresh:
             pulled = problem.pulled_back(problem.loss.slope(z, problem.y))
             self.working.seen.note(state.w, z, pulled)
@@ -129,7 +145,7 @@ class CoordinateDescent(Method):
             measure = float(problem.gap(x, z, None if problem.intercept else pulled))
         else:
             violations = self.working.violations(state.w, pulled)
-            measure = float(np.linalg.norm(violations) + problem.endless(z))
+            measure = float(np.linalg.norm(violations) + problem.endless(z, w))
         quiet = 0 if measure < state.best else state.quiet
         g = np.append(*pulled) if problem.intercept else pulled
         return state._replace(
@@ -162,7 +178,7 @@ class CoordinateDescent(Method):
         # reach. Then the gap counts, which is larger than what the objective lacks.
         least = 0.1 * goal * 0.01**state.slow if problem.dual and goal > 0 else 0.0
         whole = chosen.size == violations.size - problem.intercept
-        share = 0.0 if whole else 0.1 * working.gain(violations)
+        share = 0.0 if whole else working.worth(violations, state.w, state.chosen, chosen)
         exact = whole or share < least
         w, z, work = working.improved(
             state.w, state.z, state.g, chosen, max(share, least), exact
@@ -189,6 +205,10 @@ class CoordinateDescent(Method):
     def refresh(self, problem: GeneralizedLinear, state: DescentState) -> DescentState:
         z = problem.predictions(_point(problem, state.w))
         return self._seen(problem, state._replace(z=z, products=state.products + 1))
+
+    def remember(self, problem: GeneralizedLinear, state: DescentState) -> dict[str, Entry]:
+        # How many samples there were is of no importance to coefficients.
+        return {"coefficients": Entry(packed(state.w), depends=())}
 
     def calls(self, problem: GeneralizedLinear, state: DescentState) -> dict[str, Any]:
         return {

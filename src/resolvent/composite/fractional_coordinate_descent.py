@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from resolvent._core.checks import one_of
+from resolvent._core.checks import one_of, refuse
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.problem import Engine
@@ -17,6 +17,7 @@ from resolvent.composite.fractional_terms import SquaredResidual
 
 _RISE = 1e-9  # what rounding may raise the objective by in a sweep, relative
 _RISE_SINGLE = 1e-4
+_FAR = 1e60  # coefficients beyond it, or below its inverse, have powers that are no numbers
 
 
 class FractionalState(NamedTuple):
@@ -44,7 +45,8 @@ class FractionalCoordinateDescent(Method):
         work: the data as kernels take them; filled in by `bind`.
 
     Raises:
-        ValueError: for other words.
+        ValueError: for other words; by `solve`, for data so far from 1 that powers of them
+            overflow or vanish.
 
     Cost per iteration:
         Two passes over the columns of the data and n searches along a line, n^2 of them where
@@ -84,6 +86,25 @@ class FractionalCoordinateDescent(Method):
     def __post_init__(self) -> None:
         one_of("selection", self.selection, ("random", "cyclic", "greedy"))
         one_of("subproblem", self.subproblem, ("ratio", "parametric"))
+
+    def check(self, problem: FractionalProgram) -> None:
+        x = np.asarray(problem.nearest(problem.first), np.float64)
+        with np.errstate(all="ignore"):
+            sizes = {
+                "the curvature of f": float(np.max(problem.f.curvatures())),
+                "f + h at the start": problem.objective(x) * problem.g.value(x),
+                "g at the start": problem.g.value(x),
+            }
+        for name, size in sizes.items():
+            # A zero is as good as any number, unless it is what has vanished.
+            if size == 0 and not (name == "the curvature of f" and _vanished(problem.f)):
+                continue
+            if not 1 / _FAR <= size <= _FAR:
+                refuse(
+                    ValueError, "problem", given=f"data by which {name} is {size:.1e}, rounded",
+                    needed=f"sizes between {1 / _FAR:.0e} and {_FAR:.0e}",
+                    advice="Divide the data of f and h, and those of g, by a size of their own.",
+                )  # fmt: skip
 
     def bind(self, problem: FractionalProgram) -> Any:
         columns = isinstance(problem.f, SquaredResidual) and self.selection != "greedy"
@@ -139,3 +160,8 @@ class FractionalCoordinateDescent(Method):
 
     def calls(self, problem: FractionalProgram, state: FractionalState) -> dict[str, Any]:
         return {"coordinate": state.sweeps * problem.f.n, "gradient": state.sweeps + 1}
+
+
+def _vanished(f: Any) -> bool:
+    """Whether second derivatives that should be there have been rounded to zero."""
+    return isinstance(f, SquaredResidual) and bool(np.any(f.A))

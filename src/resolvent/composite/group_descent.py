@@ -9,6 +9,7 @@ from resolvent.composite.group_model import ColumnModel, GramModel, minimized
 from resolvent.composite.grouped import Groups, grouped
 from resolvent.composite.working_set import Work, WorkingSet
 
+_WORTH = 0.05  # of the square of a violation over a curvature: what an epoch must gain
 _GROWTH = 1.0  # of the coordinates that are not zero: how many join a working set
 
 
@@ -92,8 +93,8 @@ class GroupWorkingSet(WorkingSet):
         out[p:] = np.abs(pulled[1]) if self.problem.intercept else ()
         return out
 
-    def gain(self, violations: Any) -> float:
-        """About what one step along the group that violates optimality most would gain."""
+    def worth(self, violations: Any, w: Any, before: Any, chosen: Any) -> float:
+        """A part of what one step along the group that violates optimality most would gain."""
         p = self.penalty.group.size
         squares = self.penalty.sums(violations[:p] ** 2)
         most = int(squares.argmax())
@@ -102,7 +103,7 @@ class GroupWorkingSet(WorkingSet):
         columns = self.penalty.columns(np.array([most]))
         curvature = float(self.gram.squares(columns, weights).sum()) + self.penalty.ridge
         gain = float(squares[most]) / curvature if curvature > 0 else 0.0
-        return 0.5 * max(gain, *(float(free) * float(free) for free in violations[p:]), 0.0)
+        return _WORTH * max(gain, *(float(free) * float(free) for free in violations[p:]), 0.0)
 
     def chosen(self, w: Any, violations: Any, before: Any, first: int) -> Any:
         """The coordinates of before, and behind them the groups that violate optimality most."""

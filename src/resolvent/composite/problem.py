@@ -13,6 +13,7 @@ from resolvent._core.precision import needs_double, scope
 from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import TreeProblem, first_guess
 from resolvent.composite import second_term
+from resolvent.composite.support_system import support_solver
 from resolvent.functions import Everything, Function
 
 
@@ -31,7 +32,9 @@ class Composite(TreeProblem):
         args: a tree of arrays that f depends on.
         lipschitz: a number L with `||grad f(x) - grad f(y)|| <= L ||x - y||`, if one is known.
         strong: a number mu such that `f - mu ||x||^2 / 2` is convex, if one is known.
-        unit: what a relative tolerance refers to, in the unit of the gradient.
+        unit: what a relative tolerance refers to, in the unit of the gradient. None for the norm
+            of the gradient of f at `start`, and where that is 0 for the certificate's value there;
+            1 where both are. Give a guess that is nearly an answer as `x0` to `solve` instead.
 
     Raises:
         TypeError: if f cannot be called, g is no Function, or numbers are not real.
@@ -64,7 +67,7 @@ class Composite(TreeProblem):
         args: Any = None,
         lipschitz: float | None = None,
         strong: float | None = None,
-        unit: float = 1.0,
+        unit: float | None = None,
     ):
         if not callable(f):
             refuse(
@@ -81,7 +84,8 @@ class Composite(TreeProblem):
         for name, value in (("lipschitz", lipschitz), ("strong", strong)):
             if value is not None:
                 between(name, value, 0.0, math.inf, "It is a positive constant of f.")
-        between("unit", unit, 0.0, math.inf, "It is a size of the gradient.")
+        if unit is not None:
+            between("unit", unit, 0.0, math.inf, "It is a size of the gradient.")
         vars(self).update(
             f=f, g=g, first=start, args=args, lipschitz=lipschitz, strong=strong, unit=unit,
             numpy=numpy,
@@ -123,19 +127,39 @@ class Composite(TreeProblem):
             return trees.norm(self.g.displacement(x, gradient))
         return self.g.subdifferential_distance(x, trees.times(-1.0, gradient))
 
+    def scale(self, x: Any) -> Any:
+        """What a relative tolerance refers to: `unit`, or the gradient where one begins."""
+        if self.unit is not None:
+            return self.unit
+        first = jax.lax.stop_gradient(trees.map_leaves(jnp.asarray, self.first))
+        gradient = jax.lax.stop_gradient(self.slope(first)[1])
+        size = trees.norm(gradient)
+        return known_size(size, self.merit(first, gradient).astype(size.dtype))
+
     def certify(self, x: Any, witness: Any = None) -> Certificate:
         """`||x - prox(x - grad f(x))|| <= max(rtol unit, atol)`."""
         x = trees.map_leaves(jnp.asarray, x)
-        value = self.merit(x, self.slope(x)[1])
+        value, unit = self.merit(x, self.slope(x)[1]), self.scale(x)
         if self.g.convex:
             return Certificate(
-                value, self.unit, name="proximal gradient residual",
+                value, unit, name="proximal gradient residual",
                 statement="||x - prox(x - grad f(x))|| <= max(rtol unit, atol)",
             )  # fmt: skip
         return Certificate(
-            value, self.unit, name="distance to stationarity",
+            value, unit, name="distance to stationarity",
             statement="dist(-grad f(x), subdifferential of g at x) <= max(rtol unit, atol)",
         )  # fmt: skip
+
+    def second_derivative(self, x: Any, chosen: Any) -> Any:
+        """That of f between chosen entries of x, raveled; None where it costs more than products.
+
+        Places beyond the last entry are no entries, and what stands there does not count.
+        """
+        return None
+
+    def slope_solver(self, x: Any) -> Any:
+        """The implicit derivative's system on the support of x, where x is large."""
+        return support_solver(self, x)
 
     def lacks(self, need: str) -> str | None:
         """`convex`, `differentiable`: g is not; `box`, `simplex`, `bounded`: it is no such set."""
@@ -174,3 +198,11 @@ class Composite(TreeProblem):
     def describe(self) -> str:
         """Size of the unknown and the second term."""
         return f"{type(self).__name__}({self.unknowns()} unknowns, {type(self.g).__name__})"
+
+
+def known_size(*sizes: Any) -> Any:
+    """The first of some sizes that is positive and finite, else 1."""
+    found = jnp.ones_like(sizes[0])
+    for size in reversed(sizes):
+        found = jnp.where((size > 0) & jnp.isfinite(size), size, found)
+    return found

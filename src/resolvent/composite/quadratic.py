@@ -16,7 +16,11 @@ from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import as_jax
 from resolvent.composite.design import DenseDesign, as_design
 from resolvent.composite.problem import Composite
+from resolvent.composite.support_system import block
 from resolvent.functions import Everything, Function
+
+_FACTORIZED = 256  # unknowns up to which a dense matrix is factorized to see its signs
+_PRODUCTS = 8  # with a larger one, to the same end
 
 
 class Quadratic(Composite):
@@ -24,7 +28,8 @@ class Quadratic(Composite):
 
     Without g this is the linear system A x = b, and its certificate the relative residual
     `||b - A x|| / ||b||`, as that of a `LinearSystem`. With g it is the proximal gradient residual
-    of a `Composite`, relative to ||b|| too.
+    of a `Composite`, relative to ||b|| too. Either is infinite at a point x with x^T A x < 0,
+    which proves that A is not positive semidefinite.
 
     Args:
         A: [n, n], NumPy, JAX or SciPy sparse.
@@ -35,7 +40,8 @@ class Quadratic(Composite):
     Raises:
         TypeError: for data that are no real numbers, a g that is no Function.
         ValueError: for shapes that do not fit, data that are not finite, an A that is not
-            symmetric or has a negative diagonal entry.
+            symmetric, or is seen to have a negative eigenvalue: by its diagonal, by Cholesky's
+            factors up to 256 dense unknowns, by a few Lanczos steps beyond.
 
     Example:
         ```python
@@ -67,7 +73,7 @@ class Quadratic(Composite):
             )  # fmt: skip
         finite("b", b)
         if not is_traced(design):
-            _symmetric(design)
+            _check_matrix(design)
         g = Everything() if g is None else g
         if not isinstance(g, Function):
             refuse(
@@ -101,6 +107,10 @@ class Quadratic(Composite):
         product = self.design.times(x)
         return 0.5 * (x @ product) - self.b @ x, product - self.b
 
+    def second_derivative(self, x: Any, chosen: Any) -> Any:
+        """A between chosen entries."""
+        return block(self.design, chosen)
+
     def merit(self, x: Any, gradient: Any) -> Any:
         """The certificate's value at a point whose gradient is known."""
         if isinstance(self.g, Everything):
@@ -120,9 +130,20 @@ class Quadratic(Composite):
             elif not plain:
                 name = "distance to stationarity"
                 statement = "dist(b - A x, subdifferential of g at x) <= max(rtol ||b||, atol)"
-            value = self.merit(x, self.slope(x)[1])
+            gradient = self.slope(x)[1]
+            value = self.merit(x, gradient) + self._falling(x, gradient + self.b)
             found = Certificate(value, self.unit, name=name, statement=statement)
             return found.as_numbers() if host else found
+
+    def _falling(self, x: Any, product: Any) -> Any:
+        """Infinity where x itself is a direction of negative curvature, else 0."""
+        host = isinstance(x, np.ndarray) and isinstance(product, np.ndarray)
+        parts = self.design.matrix if isinstance(self.design, DenseDesign) else self.design.data
+        # What rounding can do to x^T A x for an A that is semidefinite: no entry is larger than
+        # the diagonal's, and no eigenvalue than n of these.
+        room = 100 * float(jnp.finfo(x.dtype).eps) * x.size * abs(parts).max()
+        falls = x @ product < -room * norm(x) ** 2
+        return (np if host else jnp).where(falls, np.inf, 0.0)
 
     def engine(self, engines: tuple[Engine, ...]) -> Engine:
         """The host where a method runs on it and the data are NumPy's."""
@@ -164,8 +185,8 @@ class Quadratic(Composite):
         return f"Quadratic({self.b.size} unknowns, {type(self.g).__name__})"
 
 
-def _symmetric(design: Any) -> None:
-    """Refuse a matrix that is not symmetric, or has a negative diagonal entry."""
+def _check_matrix(design: Any) -> None:
+    """Refuse a matrix that is not symmetric, or shows that it is not positive semidefinite."""
     if isinstance(design, DenseDesign):
         matrix = np.asarray(design.matrix)
         away, size, diagonal = abs(matrix - matrix.T).max(), abs(matrix).max(), matrix.diagonal()
@@ -178,8 +199,49 @@ def _symmetric(design: Any) -> None:
             ValueError, "A", given=f"a matrix that differs from its transpose by {away:.1e}",
             needed="a symmetric one", advice="Pass (A + A.T) / 2, which has the same quadratic.",
         )  # fmt: skip
-    if not diagonal.min() >= 0:
+    what = "a negative diagonal entry" if not diagonal.min() >= 0 else None
+    if what is None and size > 0:
+        what = _downwards(matrix / size)
+    if what is not None:
         refuse(
-            ValueError, "A", given="a negative diagonal entry",
-            needed="a positive semidefinite matrix", advice="Such a function has no minimizer.",
+            ValueError, "A", given=what, needed="a positive semidefinite matrix",
+            advice="Such a function has no minimizer.",
         )  # fmt: skip
+
+
+def _downwards(matrix: Any) -> str | None:
+    """What shows that a symmetric matrix with entries up to 1 has a negative eigenvalue.
+
+    Small dense matrices are factorized, which leaves no doubt. Of others a few products are seen:
+    there may be a negative eigenvalue where they show none.
+    """
+    n, eps = matrix.shape[0], float(np.finfo(matrix.dtype).eps)
+    slack = 10 * n * eps
+    if isinstance(matrix, np.ndarray) and n <= _FACTORIZED:
+        try:
+            np.linalg.cholesky(matrix + slack * np.eye(n, dtype=matrix.dtype))
+        except np.linalg.LinAlgError:
+            least = float(np.linalg.eigvalsh(matrix)[0])
+            # Rounding of another kind than that of the factors is no proof.
+            return "an eigenvalue below 0" if least < -slack else None
+        return None
+    v = np.random.default_rng(0).standard_normal(n).astype(matrix.dtype)
+    v, before, bend = v / norm(v), 0 * v, 0.0
+    diagonal, beside = [], []
+    for _ in range(min(n, _PRODUCTS)):
+        # Lanczos' recurrence: its small matrix has eigenvalues between those of the large one.
+        w = matrix @ v
+        # Not by BLAS, whose threads take longer to wake up.
+        diagonal.append(float(np.einsum("i,i->", v, w)))
+        w -= diagonal[-1] * v
+        w -= bend * before
+        bend = norm(w)
+        if not bend > 1e3 * eps:
+            break
+        beside.append(bend)
+        v, before = w / bend, v
+    inner = beside[: len(diagonal) - 1]
+    small = np.diag(diagonal) + np.diag(inner, 1) + np.diag(inner, -1)
+    values = np.linalg.eigvalsh(small)
+    least, most = float(values[0]), float(abs(values).max())
+    return "an eigenvalue below 0" if least < -1e3 * slack**0.5 * eps**0.5 * most else None

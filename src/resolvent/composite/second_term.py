@@ -8,15 +8,23 @@ import jax.numpy as jnp
 
 from resolvent._core import trees
 from resolvent.functions import (
+    L0,
+    L1,
+    MCP,
+    SCAD,
     Box,
     ConvexSet,
+    ElasticNet,
     Everything,
     Function,
+    Lp,
     MaxBall,
     Nonnegative,
     Product,
     Simplex,
     SquaredL2,
+    SVMDual,
+    WeightedL1,
 )
 
 
@@ -25,6 +33,15 @@ def differentiable(g: Function) -> bool:
     if isinstance(g, Product):
         return all(differentiable(part) for part in g.parts)
     return isinstance(g, Everything) or (isinstance(g, SquaredL2) and g.domain is None)
+
+
+def diagonal(g: Function) -> bool:
+    """Whether g is known to be a sum over single entries, so that its prox has one for each."""
+    if isinstance(g, Product):
+        return all(diagonal(part) for part in g.parts)
+    if isinstance(g, SquaredL2):
+        return g.domain is None or diagonal(g.domain)
+    return boxed(g) or isinstance(g, L1 | WeightedL1 | ElasticNet | MCP | SCAD | L0 | Lp | SVMDual)
 
 
 def boxed(g: Function) -> bool:

@@ -16,6 +16,7 @@ from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import TreeProblem, as_jax, first_guess
 from resolvent._core.value import static
 from resolvent.composite.linear_map import POWERS, LinearMap, MatrixMap, as_map
+from resolvent.composite.problem import known_size
 from resolvent.functions import Everything, Function
 
 _DENSE = 256  # unknowns up to which a derivative's system is solved by its singular values
@@ -49,8 +50,10 @@ class SplitComposite(TreeProblem):
         lipschitz: a number L with `||grad f(x) - grad f(z)|| <= L ||x - z||`, if one is known.
         norm: the largest singular value of K, or more, if it is known.
         quadratic: whether f has a constant second derivative.
-        unit: what a relative tolerance refers to. None for the gap of the first guess with y = 0,
-            and for 1 where the certificate is the residual.
+        unit: what a relative tolerance refers to. None for the gap of the first guess x with y = 0,
+            or for the length of grad f(x) and K x - prox_h(K x) together where the certificate is
+            the residual, or for that of x - prox_g(x) where this is 0; for 1 where nothing is left.
+            Give a guess that is nearly an answer as `x0` to `solve` instead.
 
     Raises:
         TypeError: for an h or g that is no Function, a K of another type, an f that cannot be
@@ -113,7 +116,7 @@ class SplitComposite(TreeProblem):
         x, numpy, K = _first(K, start)
         vars(self).update(
             f=f, g=g, h=h, K=K, args=args, lipschitz=lipschitz, norm=norm,
-            quadratic=bool(quadratic), gapped=False, first=(x, None), unit=1.0, numpy=numpy,
+            quadratic=bool(quadratic), gapped=False, first=(x, None), unit=unit, numpy=numpy,
         )  # fmt: skip
         data = (x, args, g, h, K)
         with scope(needs_double(data) and not is_traced(data)):
@@ -129,8 +132,6 @@ class SplitComposite(TreeProblem):
             vars(self)["gapped"] = known
             if unit is None and self.gapped:
                 vars(self)["unit"] = self._first_gap()
-        if unit is not None:
-            vars(self)["unit"] = unit
 
     def _check_f(self, x: Any) -> None:
         value = jax.eval_shape(self.smooth, x)
@@ -149,6 +150,17 @@ class SplitComposite(TreeProblem):
         gap = ready.gap(x, y, ready.image(x), ready.pulled(y))
         unit = jnp.where((gap > 0) & jnp.isfinite(gap), gap, 1.0)
         return float(unit) if self.numpy and not is_traced(unit) else unit
+
+    def scale(self, x: Any) -> Any:
+        """What a relative tolerance refers to: `unit`, or what is off where one begins."""
+        if self.unit is not None:
+            return self.unit
+        ready = jax.tree_util.tree_map(as_jax, self)
+        x, y = ready.first
+        away = ready.h.displacement(ready.image(x), trees.zeros(y))
+        size = trees.norm(jax.lax.stop_gradient((ready.slope(x), away)))
+        rest = jax.lax.stop_gradient(ready.g.displacement(x, trees.zeros(x)))
+        return known_size(size, trees.norm(rest))
 
     def image(self, x: Any) -> Any:
         """K x."""
@@ -225,7 +237,7 @@ class SplitComposite(TreeProblem):
                 statement="objective(x) - lower bound(y) <= max(rtol unit, atol)",
             )  # fmt: skip
         return Certificate(
-            value, self.unit, name="optimality residual",
+            value, self.scale(x), name="optimality residual",
             statement="||x - prox_g(x - grad f(x) - K^T y), K x - prox_h(K x + y)|| "
             "<= max(rtol unit, atol)",
         )  # fmt: skip

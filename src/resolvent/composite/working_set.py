@@ -16,7 +16,9 @@ _MODELS = 20  # quadratic models on one working set
 _SHARE = 0.1  # of what is aimed at: how far a model may stay above its minimum
 _DECREASE, _HALVINGS = 1e-4, 40
 _FLAT = 1e-2, 0.1  # of the largest curvature: the least of the first model, and its factor then
+_LEAST_WORTH, _WORTH = 0.1, 0.3  # parts of what steps along single coordinates gain
 _GROWTH = 0.5  # of the coordinates that are not zero: how many join a working set
+_FEW = 1 / 8  # of the columns: how many are picked out to be multiplied
 _GRAM = 3000  # coordinates up to which a Gram matrix is formed
 _SPARSE_GRAM = 300  # the same where columns are short
 
@@ -82,6 +84,21 @@ class WorkingSet:
         assert found is not None, "the problem says what it lacks"
         return found
 
+    def predictions(self, w: Any) -> Any:
+        """X w + c, by the columns whose coefficient is not zero where these are few."""
+        problem, p = self.problem, self.problem.design.shape[1]
+        on = np.flatnonzero(w[:p])
+        if not self.dense or on.size > _FEW * p:
+            return problem.predictions((w[:p], w[p]) if problem.intercept else w)
+        z = problem.design.matrix[:, on] @ w[on]
+        return z + w[p] if problem.intercept else z
+
+    def objective(self, w: Any, z: Any) -> float:
+        """The objective at w, whose predictions are z."""
+        problem, p = self.problem, self.problem.design.shape[1]
+        with problem.precision(w):
+            return float(problem.mean_loss(z)) + float(problem.penalty.value(w[:p]))
+
     def violations(self, w: Any, pulled: Any) -> Any:
         """How far each coordinate is from optimality, where the mean loss has a gradient."""
         p = self.penalty.bars.size
@@ -94,16 +111,33 @@ class WorkingSet:
         out[p:] = np.abs(pulled[1]) if self.problem.intercept else ()
         return out
 
-    def gain(self, violations: Any) -> float:
-        """About what one step along the coordinate that violates optimality most would gain."""
-        p = self.penalty.bars.size
-        most = np.array([violations[:p].argmax()])
-        problem, bend = self.problem, float(self.problem.loss.smoothness)
+    def worth(self, violations: Any, w: Any, before: Any, chosen: Any) -> float:
+        """What an epoch on the chosen coordinates must gain to be worth more than a step.
+
+        A part of what a single step along the worst coordinate gains. Where epochs cost no less
+        than a step's pass over the data, a part of what all steps along coordinates gain together
+        that were not chosen before.
+        """
+        problem, p = self.problem, self.problem.design.shape[1]
+        bend = float(problem.loss.smoothness)
         weights = problem.weights * (bend if np.isfinite(bend) else 1.0)
-        curvature = float(self.gram.squares(most, weights)[0]) + self.penalty.ridge
-        worst = float(violations[most[0]])
+        most = int(violations[:p].argmax())
+        curvature = float(self.gram.squares(np.array([most]), weights)[0]) + self.penalty.ridge
+        worst = float(violations[most])
         gain = worst * (worst / curvature) if curvature > 0 else 0.0
-        return 0.5 * max(gain, *(float(free) * float(free) for free in violations[p:]), 0.0)
+        gain = 0.5 * max(gain, *(float(free) * float(free) for free in violations[p:]), 0.0)
+        if not worst > 0:
+            return _LEAST_WORTH * gain
+        shares = violations[:p] / worst
+        shares[before] = 0.0
+        size = chosen.size
+        if self._takes_gram(size):
+            epoch = size * max(np.count_nonzero(w), size // 2)
+        else:
+            # Read twice, and not one behind the other.
+            epoch = 2 * self.gram.entries(chosen)
+        price = epoch / max(self.gram.entries(None), 1)
+        return max(_LEAST_WORTH, _WORTH * price * float(shares @ shares)) * gain
 
     def chosen(self, w: Any, violations: Any, before: Any, first: int) -> Any:
         """The coordinates of before, and behind them those that violate optimality most.
@@ -115,6 +149,9 @@ class WorkingSet:
         more = max(first, int(_GROWTH * np.count_nonzero(alive)))
         if before.size > 3 * np.count_nonzero(alive) + first:
             before = np.flatnonzero(alive)
+        outside = alive.copy()
+        outside[before] = False
+        more += np.count_nonzero(outside)
         if before.size + more >= p:
             rest = np.ones(p, bool)
             rest[before] = False

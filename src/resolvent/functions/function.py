@@ -11,13 +11,24 @@ import numpy as np
 from resolvent._core import trees
 from resolvent._core.checks import is_traced
 from resolvent._core.value import Value
+from resolvent.functions.own_kind import own_kind
+
+_OF_POINTS = (
+    "value", "prox", "project", "nearest", "displacement", "subdifferential_distance", "conjugate",
+    "scaled_conjugate", "support", "response",
+)  # fmt: skip
 
 
 class Function(Value):
     """A closed function g of a point, which may be a tree of arrays; convex unless it says not.
 
-    Its subdifferential is the G of an inclusion; `prox` is that operator's resolvent.
+    Its subdifferential is the G of an inclusion; `prox` is that operator's resolvent. At NumPy's
+    points in double precision its numbers are NumPy's, and double too, whatever JAX is set to.
     """
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        own_kind(cls, _OF_POINTS)
 
     convex: ClassVar[bool] = True
     """Whether g is convex: then `prox` is single-valued and stationary points are minimizers."""
@@ -66,6 +77,10 @@ class Function(Value):
         only v = 0 has a finite conjugate.
         """
         return None
+
+    def level(self, x: Any) -> Any:
+        """Whether the value is known to be the same at all t x with t >= 1."""
+        return False
 
     def response(self, v: Any) -> Any:
         """An x at which <v, x> - g(x) is largest."""

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from resolvent._core import trees
 from resolvent._core.checks import is_traced, refuse
 from resolvent._core.value import static
+from resolvent.functions.own_kind import answering
 from resolvent.functions.sets import _Membership, inside
 
 
@@ -83,6 +84,7 @@ class Isotonic(_Membership):
                 )  # fmt: skip
 
 
+@answering
 def isotonic_regression(
     x: Float[Any, "*batch n"], weights: Any = None, increasing: bool = True
 ) -> Float[Any, "*batch n"]:

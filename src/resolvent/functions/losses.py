@@ -11,6 +11,7 @@ import numpy as np
 from resolvent._core.checks import between, finite, is_traced, real_array, refuse
 from resolvent._core.value import Value
 from resolvent.functions.losses_prox import poisson_near, special
+from resolvent.functions.own_kind import own_kind
 
 _EDGE = 64  # rounding errors that a dual point may be outside of a conjugate's domain
 
@@ -39,6 +40,10 @@ class Loss(Value):
 
     smooth: ClassVar[bool] = True
     """Whether there is a derivative everywhere."""
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        own_kind(cls, ("prox",))
 
     @property
     @abc.abstractmethod

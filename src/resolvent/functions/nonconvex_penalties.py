@@ -48,6 +48,17 @@ class _Separable(Function):
 
         return trees.map_leaves(one, x, v)
 
+    def _end(self) -> Any:
+        """The |t| from which on the penalty is constant; infinite where there is none."""
+        return math.inf
+
+    def level(self, x: Any) -> Any:
+        ends = [(abs(leaf) >= self._end()) | (leaf == 0) for leaf in trees.leaves(x)]
+        flat = ends[0].all()
+        for part in ends[1:]:
+            flat = flat & part.all()
+        return flat
+
     def subdifferential_distance(self, x: Any, v: Any) -> Any:
         """The Euclidean distance from v to the limiting subdifferential at x."""
 
@@ -128,6 +139,9 @@ class MCP(_Folded):
         """The Lipschitz constant of the gradient of the concave rest."""
         return 1.0 / self.gamma
 
+    def _end(self) -> Any:
+        return self.gamma * self.weight
+
     def _one(self, size: Any) -> Any:
         weight, gamma = _numbers(size, self.weight, self.gamma)
         low = jnp.minimum(size, gamma * weight)
@@ -192,6 +206,9 @@ class SCAD(_Folded):
         """The Lipschitz constant of the gradient of the concave rest."""
         return 1.0 / (self.gamma - 1.0)
 
+    def _end(self) -> Any:
+        return self.gamma * self.weight
+
     def _one(self, size: Any) -> Any:
         weight, gamma = _numbers(size, self.weight, self.gamma)
         bend = jnp.clip(size - weight, 0, (gamma - 1) * weight)
@@ -246,6 +263,9 @@ class L0(_Separable):
 
     def __post_init__(self) -> None:
         between("weight", self.weight, 0.0, math.inf, "Leave the term out for weight 0.")
+
+    def _end(self) -> Any:
+        return 0.0
 
     def _one(self, size: Any) -> Any:
         counted = jnp.where(size > 0, *_numbers(size, self.weight, 0.0))

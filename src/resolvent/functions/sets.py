@@ -73,6 +73,9 @@ class Everything(ConvexSet):
     def displacement(self, x: Any, v: Any) -> Any:
         return v
 
+    def level(self, x: Any) -> Any:
+        return True
+
     def conjugate(self, v: Any) -> Any:
         return jnp.where(trees.largest(v) == 0, 0.0, jnp.inf)
 

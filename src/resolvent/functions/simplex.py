@@ -6,7 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from resolvent.functions.own_kind import answering
 
+
+@answering
 def simplex_projection(x: Float[Any, "*batch n"], total: Any = 1.0) -> Float[Any, "*batch n"]:
     """The nearest point with entries that are not negative and sum to `total`, along the last axis.
 

@@ -90,7 +90,10 @@ class Working:
                 np.linalg.norm(g))  # fmt: skip
         else:
             size = np.linalg.norm(terms.violations(x, g))
-        return float(size) + (float(problem.endless(z)) if linear else 0.0)
+        if not linear:
+            return float(size)
+        w = x[: problem.first[0].size] if problem.intercept else x
+        return float(size) + float(problem.endless(z, w))
 
     def _curvatures(self, state: Any) -> Any:
         """The diagonal model of greedy rules."""
