@@ -9,10 +9,11 @@ import scipy.sparse
 from scipy.optimize import linprog
 
 import resolvent as rs
-from resolvent.composite import ActiveSet, OperatorSplitting
+from resolvent.composite import ActiveSet, InteriorPoint, OperatorSplitting
 
-METHODS = [ActiveSet(), OperatorSplitting(), OperatorSplitting(polish=True)]
-each = pytest.mark.parametrize("method", METHODS, ids=["active", "splitting", "polished"])
+METHODS = [ActiveSet(), OperatorSplitting(), InteriorPoint(), OperatorSplitting(polish=True)]
+NAMES = ["active", "splitting", "interior", "polished"]
+each = pytest.mark.parametrize("method", METHODS, ids=NAMES)
 N, M = 6, 3
 
 
@@ -218,7 +219,7 @@ def test_false_witnesses_prove_nothing():
     assert not rs.certify(program, sol.x + 1e-3).holds
 
 
-@pytest.mark.parametrize("method", METHODS[:2], ids=["active", "splitting"])
+@pytest.mark.parametrize("method", METHODS[:3], ids=NAMES[:3])
 def test_memory_saves_steps(method):
     P, q, A, l, u = data(3, 12, 6)
     cold = rs.solve(rs.QuadraticProgram(P, q, A, l, u), method, rtol=1e-7)
@@ -234,7 +235,7 @@ def test_a_batch_of_single_precision_equals_a_loop():
     for seed in range(4):
         P, q, A, l, u = (jnp.asarray(part, jnp.float32) for part in data(seed))
         programs.append(rs.QuadraticProgram(P, q, A, l, u, lower=-0.5, upper=0.5))
-        loop.append(rs.solve(programs[-1], rtol=1e-4))
+        loop.append(rs.solve(programs[-1], ActiveSet(), rtol=1e-4))
     batch = rs.solve_batch(programs, ActiveSet(), rtol=1e-4)
     assert batch.converged.all()
     for x, one in zip(batch.x, loop, strict=True):
@@ -318,6 +319,8 @@ def test_bad_data_are_refused_in_words(change, kind, name):
         (OperatorSplitting, {"relaxation": 2.0}),
         (OperatorSplitting, {"penalty": 0.0}),
         (OperatorSplitting, {"every": 0}),
+        (InteriorPoint, {"refinements": -1}),
+        (InteriorPoint, {"closest": 1.0}),
     ],
 )
 def test_bad_parameters_are_refused_in_words(cls, options):

@@ -218,13 +218,12 @@ class QuadraticProgram(TreeProblem):
         return type(self.P).__name__.removesuffix("Design").lower()
 
     def default_method(self) -> Any:
-        """An active-set method, and operator splitting for linear programs."""
+        """An active-set method for bounds and at most one row, else an interior point method."""
         from resolvent.composite.active_set import ActiveSet
-        from resolvent.composite.operator_splitting import OperatorSplitting
+        from resolvent.composite.interior_point import InteriorPoint
 
-        if not is_traced(self.P) and not np.any(np.asarray(conditions.entries(self.P))):
-            return OperatorSplitting()
-        return ActiveSet()
+        linear = not is_traced(self.P) and not np.any(np.asarray(conditions.entries(self.P)))
+        return InteriorPoint() if linear or self.rows > 1 else ActiveSet()
 
     def describe(self) -> str:
         """Size of the unknown and of the constraints."""

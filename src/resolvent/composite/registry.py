@@ -2,6 +2,12 @@
 
 from resolvent.composite.active_set import ActiveSet as ActiveSet
 from resolvent.composite.admm import ADMM as ADMM
+from resolvent.composite.approximate_cross_validation import (
+    ApproximateCrossValidation as ApproximateCrossValidation,
+)
+from resolvent.composite.approximate_cross_validation import (
+    approximate_cross_validate as approximate_cross_validate,
+)
 from resolvent.composite.block_coordinate_descent import (
     BlockCoordinateDescent as BlockCoordinateDescent,
 )
@@ -39,6 +45,7 @@ from resolvent.composite.hard_thresholding import (
 from resolvent.composite.hyper_lista import HyperLISTA as HyperLISTA
 from resolvent.composite.identification import IdentificationBound as IdentificationBound
 from resolvent.composite.identification import identification_bound as identification_bound
+from resolvent.composite.interior_point import InteriorPoint as InteriorPoint
 from resolvent.composite.lbfgs import LBFGS as LBFGS
 from resolvent.composite.lbfgsb import LBFGSB as LBFGSB
 from resolvent.composite.linear_separation import LinearSeparation as LinearSeparation
@@ -70,5 +77,7 @@ from resolvent.composite.quadratic import Quadratic as Quadratic
 from resolvent.composite.quadratic_program import QuadraticProgram as QuadraticProgram
 from resolvent.composite.sampled_gradient import ArmijoGradient as ArmijoGradient
 from resolvent.composite.sampled_gradient import PolyakGradient as PolyakGradient
+from resolvent.composite.screening import ProvedZeros as ProvedZeros
+from resolvent.composite.screening import proved_zeros as proved_zeros
 from resolvent.composite.sparse_recovery import SparseRecovery as SparseRecovery
 from resolvent.composite.split import SplitComposite as SplitComposite
