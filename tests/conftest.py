@@ -1,9 +1,11 @@
 """What every test shares: one compilation cache, one budget for hypothesis, one import root."""
 
+import gc
 import itertools
 import os
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,18 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # Thousands of small programs are compiled here, for a solve or two each: to optimize them costs
 # more than it saves. Papers, benchmarks and the tour run them as users do.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# The emitters that XLA had before compile in a third of the time, into one module, on one thread. A
+# flag that XLA does not know ends the process, so this is for releases that were seen to know it.
+if version("jaxlib").startswith("0.10."):
+    os.environ.setdefault(
+        "XLA_FLAGS",
+        "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+    )
 os.environ.setdefault("MPLBACKEND", "agg")
+
+# Compiled programs are many objects that stay: to look through all of them for garbage, as often as
+# Python does by itself, finds none.
+gc.set_threshold(50_000, 20, 50)
 
 # Shared problems are imported as `suite.problems`: importlib mode leaves the path alone.
 sys.path.insert(0, str(HERE))

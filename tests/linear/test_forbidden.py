@@ -35,8 +35,28 @@ def test_no_system_gets_a_false_success(n, seed, name, kind, rank):
     assert real <= 1 + 1e-9 or not b.any()
 
 
-@pytest.mark.parametrize("cls", METHODS.values(), ids=METHODS)
-@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array, jnp.asarray])
+# Of traced solves, which compile anew for each method, a few are in every run.
+FEW = {CG, rs.linear.BiCGStab, rs.linear.GMRES, rs.linear.Jacobi}
+
+
+def kinds(*host):
+    """Each method with data of each kind on the host, and with JAX's."""
+    return [
+        pytest.param(kind, cls, marks=pytest.mark.slow if rare else ())
+        for kind in (*host, jnp.asarray)
+        for cls in METHODS.values()
+        for rare in [kind not in host and cls not in FEW and "traced" in cls().runs_on()]
+    ]
+
+
+def named(value):
+    """What a case is called."""
+    return {jnp.asarray: "jax", sparse.csr_array: "sparse", np.asarray: "dense"}.get(
+        value, getattr(value, "__name__", str(value))
+    )
+
+
+@pytest.mark.parametrize(("kind", "cls"), kinds(np.asarray, sparse.csr_array), ids=named)
 def test_the_zero_matrix(cls, kind):
     dtype = np.float32 if kind is jnp.asarray else np.float64
     zero = kind(np.zeros((3, 3), dtype))
@@ -105,8 +125,7 @@ def test_any_finite_numbers_at_all(matrix, rhs, name, symmetric):
 # ---------------------------------------------------------------- several right-hand sides
 
 
-@pytest.mark.parametrize("cls", METHODS.values(), ids=METHODS)
-@pytest.mark.parametrize("kind", [sparse.csr_array, jnp.asarray], ids=["sparse", "jax"])
+@pytest.mark.parametrize(("kind", "cls"), kinds(sparse.csr_array), ids=named)
 def test_several_right_hand_sides(cls, kind):
     n = 10
     A = 4 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1)

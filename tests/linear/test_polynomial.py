@@ -403,7 +403,15 @@ METHODS = [
 ]
 
 
-@pytest.mark.parametrize("method", METHODS, ids=repr)
+# One of each kind; the others compile as much again for the same few lines.
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(method, marks=() if i in (1, 4, 6) else pytest.mark.slow)
+        for i, method in enumerate(METHODS)
+    ],
+    ids=repr,
+)
 def test_engines_agree_and_products_are_counted(method):
     problem = system(GAPS)
     host = rs.solve(problem, method, rtol=1e-8)

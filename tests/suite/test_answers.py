@@ -8,6 +8,7 @@ from suite.problems import (
     HOUSES,
     PAIRS,
     TRACED,
+    a_family,
     always,
     houses_with,
     in_full,
@@ -20,6 +21,7 @@ import resolvent as rs
 each = pytest.mark.parametrize("pair", PAIRS, ids=str)
 # Traced pairs compile anew for it: one a house is in every run, all of them in the long one.
 each_on_host = pytest.mark.parametrize("pair", [*HOST, *in_full(TRACED)], ids=str)
+each_family = pytest.mark.parametrize("pair", [*a_family(HOST), *a_family(TRACED)], ids=str)
 # Single precision is a program of its own: one traced pair a house has it in every run, all of them
 # in the long one.
 ALWAYS = always()
@@ -173,7 +175,7 @@ def test_the_effortless_problem_is_answered_at_once(pair):
         assert np.allclose(sample.view(sol.x), answer, rtol=0, atol=1e-15 * np.abs(answer).max())
 
 
-@each_on_host
+@pytest.mark.parametrize("pair", [*HOST, *a_family(TRACED)], ids=str)
 @pytest.mark.parametrize("value", [3.0, 1e-5, 4e6])
 def test_one_unknown(pair, value):
     sample = pair.house.one_unknown(value, pair.engine)
@@ -272,7 +274,7 @@ def test_method_survives_a_file(pair, tmp_path):
     assert same(pair, first.x, again.x)
 
 
-@pytest.mark.parametrize("pair", in_full(), ids=str)
+@each_family
 def test_solve_survives_an_interruption(pair, tmp_path):
     sample = pair.house.sample(pair.engine)
     place = tmp_path / "solve.rs"

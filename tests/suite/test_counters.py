@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.sparse.linalg import LinearOperator
-from suite.problems import LINEAR, PAIRS
+from suite.problems import LINEAR, PAIRS, always
 from suite.tally import Tally
 
 import resolvent as rs
@@ -101,11 +101,12 @@ def test_steps_cost_something(pair):
     assert sum(sol.calls.values()) >= sol.steps > 0
 
 
-@pytest.mark.parametrize(
-    "pair",
-    [p for p in LINEAR if "preconditioner" in {f.name for f in dataclasses.fields(p.cls)}],
-    ids=str,
-)
+PRECONDITIONED = [
+    p for p in LINEAR if "preconditioner" in {f.name for f in dataclasses.fields(p.cls)}
+]
+
+
+@pytest.mark.parametrize("pair", PRECONDITIONED, ids=str)
 def test_preconditioner_calls_are_counted(pair):
     matrix, rhs = pair.house.data()
     if pair.engine == "traced":
@@ -131,10 +132,17 @@ def test_preconditioner_calls_are_counted(pair):
     assert plain.converged
 
 
-@pytest.mark.parametrize("bounds", [{}, {"low": 0.5}, {"low": 0.5, "high": 12.0}], ids=str)
+# What a preconditioner finds out for itself is its own affair, not the method's.
+CHOSEN = always(PRECONDITIONED)
+
+
 @pytest.mark.parametrize(
-    "pair",
-    [p for p in LINEAR if "preconditioner" in {f.name for f in dataclasses.fields(p.cls)}],
+    ("pair", "bounds"),
+    [
+        pytest.param(pair, bounds, marks=pytest.mark.slow if bounds and pair not in CHOSEN else ())
+        for pair in PRECONDITIONED
+        for bounds in ({}, {"low": 0.5}, {"low": 0.5, "high": 12.0})
+    ],
     ids=str,
 )
 def test_products_of_preconditioners_and_their_set_up_are_counted(pair, bounds):

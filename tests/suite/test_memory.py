@@ -1,5 +1,7 @@
 """The law of memory: it may change the cost, never the certified answer."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -193,26 +195,26 @@ def test_sequence_is_certified_member_by_member(pair, warm_start):
         assert sols[1].steps == 0
 
 
-@pytest.mark.parametrize("spoiler", ["nan", "huge", "shorter", "text"])
-def test_garbage_under_jit_is_never_a_false_success(spoiler):
-    for pair in TRACED:
-        if remembers(pair):
-            spoil_under_jit(pair, SPOILERS[spoiler])
-
-
-def spoil_under_jit(pair, spoil):
+@pytest.mark.parametrize("pair", [pair for pair in TRACED if remembers(pair)], ids=str)
+def test_garbage_under_jit_is_never_a_false_success(pair):
     """Inside a transformation nothing can be dropped: the certificate alone protects."""
     sample = pair.house.sample("traced", np.float32)
     data = [jnp.asarray(part, jnp.float32) for part in pair.house.arrays()]
     memory = rs.solve(pair.house.traced(*data), pair.method, rtol=1e-4).memory
-    entries = {
-        name: rs.Entry(spoil(entry.value), depends=()) for name, entry in memory.entries.items()
-    }
 
-    @jax.jit
-    def run(*data):
-        problem = pair.house.traced(*data)
-        return rs.solve(problem, pair.method, rtol=1e-4, memory=rs.Memory(entries))
+    def run(memory, *data):
+        return rs.solve(pair.house.traced(*data), pair.method, rtol=1e-4, memory=memory)
 
-    sol = run(*data)
-    assert not sol.converged or sample.measure(sol.x) <= 1.1e-4 * sample.scale
+    compiled = jax.jit(run)
+    for spoiler in ("nan", "huge", "shorter", "text"):
+        entries = {
+            name: rs.Entry(SPOILERS[spoiler](entry.value), depends=())
+            for name, entry in memory.entries.items()
+        }
+        spoiled = rs.Memory(entries)
+        # Arrays are arguments, so that those of one shape are of one program; a text is none.
+        if spoiler == "text":
+            sol = jax.jit(partial(run, spoiled))(*data)
+        else:
+            sol = compiled(spoiled, *data)
+        assert not sol.converged or sample.measure(sol.x) <= 1.1e-4 * sample.scale

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from suite.problems import CLASSES, LINEAR, PAIRS, near_answer
+from suite.problems import CLASSES, HOST, LINEAR, PAIRS, TRACED, in_full, near_answer
 
 import resolvent as rs
 from resolvent._core import registry
@@ -139,7 +139,12 @@ def sick(pair, name):
     return hidden, np.linspace(1, 2, n)  # indefinite behind a positive diagonal
 
 
-@pytest.mark.parametrize("pair", LINEAR, ids=str)
+SYSTEMS = [pair for pair in HOST if pair in LINEAR]
+SYSTEMS_TRACED = [pair for pair in TRACED if pair in LINEAR]
+
+
+# The same steps are compiled anew for each of these when they are traced.
+@pytest.mark.parametrize("pair", [*SYSTEMS, *in_full(SYSTEMS_TRACED)], ids=str)
 @pytest.mark.parametrize("name", ["inconsistent", "consistent", "indefinite"])
 @pytest.mark.filterwarnings("error")
 def test_sick_systems_are_never_called_solved(pair, name):

@@ -376,7 +376,7 @@ def test_vmap_and_jit_return_couplings():
 
     eager, compiled = run(b), jax.jit(run)(b)
     assert np.allclose(eager.plan, compiled.plan, atol=1e-6)
-    several = jax.vmap(run)(jnp.stack([b, b[::-1]]))
+    several = jax.jit(jax.vmap(run))(jnp.stack([b, b[::-1]]))
     assert several.plan.shape == (2, 7, 5)
     assert np.allclose(several.plan[0], eager.plan, atol=1e-5)
     assert np.allclose(several.plan.sum(1)[1], b[::-1], atol=1e-5)
