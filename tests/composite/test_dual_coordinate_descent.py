@@ -7,7 +7,7 @@ from scipy.optimize import linprog, minimize
 
 import resolvent as rs
 from resolvent.composite import DualCoordinateDescent
-from resolvent.composite.dual_form import DualForm, dual_box
+from resolvent.composite.descent.dual_form import DualForm, dual_box
 
 F = rs.functions
 LOSSES = [

@@ -5,7 +5,7 @@ import pytest
 
 import resolvent as rs
 from resolvent import composite, functions
-from resolvent.composite import kernels_fractional as kernels
+from resolvent.composite.ratios import kernels_fractional as kernels
 
 Descent = composite.FractionalCoordinateDescent
 KINDS = {"smooth": kernels.SMOOTH, "largest": kernels.LARGEST, "quartic": kernels.QUARTIC}

@@ -6,8 +6,8 @@ import scipy.sparse
 
 import resolvent as rs
 from resolvent.composite import GroupDescent
-from resolvent.composite.group_model import ColumnModel, GramModel, minimized
-from resolvent.composite.grouped import Groups
+from resolvent.composite.descent.group_model import ColumnModel, GramModel, minimized
+from resolvent.composite.descent.grouped import Groups
 
 
 def data(n=60, seed=0, sizes=(3, 5, 1, 4, 2) * 8):

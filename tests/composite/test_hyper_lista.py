@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import resolvent as rs
-from resolvent.composite.hyper_lista import depths, layer_of
+from resolvent.composite.recovery.hyper_lista import depths, layer_of
 
 M, N = 20, 40
 LAYERS = 6

@@ -8,7 +8,11 @@ from sklearn.linear_model import Lasso
 
 import resolvent as rs
 from resolvent._core.memory import Memory
-from resolvent.composite.nonconvex_acceleration import concave_slope, concavity, convex_part
+from resolvent.composite.gradients.nonconvex_acceleration import (
+    concave_slope,
+    concavity,
+    convex_part,
+)
 from resolvent.functions import L0, L1, MCP, SCAD, Everything, Product
 
 Method = rs.composite.NonconvexAcceleratedGradient

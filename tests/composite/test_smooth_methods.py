@@ -58,7 +58,7 @@ def test_curved_valley_under_bounds():
 
 def test_free_block_of_the_compact_form_is_that_of_bfgs():
     """B by its rank-two updates, the free block inverted as a matrix."""
-    from resolvent.composite import limited_memory as memory
+    from resolvent.composite.gradients import limited_memory as memory
 
     rng = np.random.default_rng(4)
     n, size = 6, 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import resolvent as rs
-from resolvent.composite.greedy_losses import RULES, best_fit, gains, misfit, price
+from resolvent.composite.recovery.greedy_losses import RULES, best_fit, gains, misfit, price
 
 Pursuit = rs.composite.OrthogonalMatchingPursuit
 ITERATIONS = (

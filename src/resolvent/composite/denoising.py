@@ -160,8 +160,8 @@ class TotalVariationDenoising(SplitComposite):
 
     def default_method(self) -> Any:
         """Accelerated projected gradients on the dual field; under a transformation PDHG."""
-        from resolvent.composite.gradient_projection import FastGradientProjection
-        from resolvent.composite.pdhg import PDHG
+        from resolvent.composite.splitting.gradient_projection import FastGradientProjection
+        from resolvent.composite.splitting.pdhg import PDHG
 
         return PDHG() if is_traced(self) else FastGradientProjection()
 

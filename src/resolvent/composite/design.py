@@ -94,7 +94,7 @@ class SparseDesign(Value):
 
     def _times_sparse(self, w: Any) -> Any:
         """X w, by the columns whose coefficient is not zero."""
-        from resolvent.composite import kernels_descent as kernels
+        from resolvent.composite.descent import kernels_descent as kernels
 
         w = np.asarray(w)
         chosen = np.flatnonzero(w)

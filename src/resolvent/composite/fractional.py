@@ -10,7 +10,7 @@ from resolvent._core.problem import Engine
 from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import TreeProblem
 from resolvent._core.value import static
-from resolvent.composite.fractional_terms import (
+from resolvent.composite.ratios.fractional_terms import (
     AffineTerm,
     Denominator,
     Line,
@@ -213,7 +213,7 @@ class FractionalProgram(TreeProblem):
 
     def moves(self, x: Any, rows: Any, top: float, line: Line, gradient: Any) -> Any:
         """[2, n]: for each coordinate the global minimizer along it, and what it changes F by."""
-        from resolvent.composite import kernels_fractional as kernels
+        from resolvent.composite.ratios import kernels_fractional as kernels
 
         out = np.empty((2, x.size))
         if line.kind == kernels.QUARTIC:
@@ -292,7 +292,9 @@ class FractionalProgram(TreeProblem):
 
     def default_method(self) -> Any:
         """Coordinate descent."""
-        from resolvent.composite.fractional_coordinate_descent import FractionalCoordinateDescent
+        from resolvent.composite.ratios.fractional_coordinate_descent import (
+            FractionalCoordinateDescent,
+        )
 
         return FractionalCoordinateDescent()
 

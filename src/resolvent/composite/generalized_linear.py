@@ -14,11 +14,11 @@ from resolvent._core.problem import Engine
 from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import as_jax
 from resolvent._core.value import static
+from resolvent.composite.descent.dual_form import dual_box
+from resolvent.composite.descent.grouped import grouped
+from resolvent.composite.descent.separable import separable
 from resolvent.composite.design import DenseDesign, as_design
-from resolvent.composite.dual_form import dual_box
-from resolvent.composite.grouped import grouped
 from resolvent.composite.problem import Composite
-from resolvent.composite.separable import separable
 from resolvent.composite.support_system import dense_columns
 from resolvent.functions import Everything, Function, LeastSquares, Loss, Product, SquaredL2
 
@@ -381,10 +381,10 @@ class GeneralizedLinear(Composite):
 
     def default_method(self) -> Any:
         """Descent along coordinates or groups where the penalty is a sum over them, on the host."""
-        from resolvent.composite.coordinate_descent import CoordinateDescent
-        from resolvent.composite.dual_coordinate_descent import DualCoordinateDescent
-        from resolvent.composite.group_descent import GroupDescent
-        from resolvent.composite.proximal_gradient import ProximalGradient
+        from resolvent.composite.descent.coordinate_descent import CoordinateDescent
+        from resolvent.composite.descent.dual_coordinate_descent import DualCoordinateDescent
+        from resolvent.composite.descent.group_descent import GroupDescent
+        from resolvent.composite.gradients.proximal_gradient import ProximalGradient
 
         for method in (CoordinateDescent(), GroupDescent(), DualCoordinateDescent()):
             if not is_traced(self) and self.missing(method.needs) is None:

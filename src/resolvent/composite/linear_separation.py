@@ -14,7 +14,7 @@ from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import TreeProblem
 from resolvent._core.value import static
 from resolvent.composite.design import DenseDesign, as_design
-from resolvent.composite.signed_rows import SignedRows
+from resolvent.composite.separation.signed_rows import SignedRows
 from resolvent.functions import Logistic
 
 
@@ -134,7 +134,7 @@ class LinearSeparation(TreeProblem):
 
     def default_method(self) -> Any:
         """Normalized gradient descent on the logistic loss."""
-        from resolvent.composite.normalized_logistic import NormalizedLogisticGradient
+        from resolvent.composite.separation.normalized_logistic import NormalizedLogisticGradient
 
         return NormalizedLogisticGradient()
 

@@ -191,7 +191,7 @@ class Composite(TreeProblem):
 
     def default_method(self) -> Any:
         """The accelerated proximal gradient method."""
-        from resolvent.composite.proximal_gradient import ProximalGradient
+        from resolvent.composite.gradients.proximal_gradient import ProximalGradient
 
         return ProximalGradient()
 

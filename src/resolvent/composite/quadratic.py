@@ -169,9 +169,9 @@ class Quadratic(Composite):
     def default_method(self) -> Any:
         """Block coordinate descent on the host where g is a sum over coordinates: by forests where
         A is sparse and there is no g, else by blocks of a hundred."""
-        from resolvent.composite.block_coordinate_descent import BlockCoordinateDescent
+        from resolvent.composite.blocks.block_coordinate_descent import BlockCoordinateDescent
         from resolvent.composite.blocks.terms import terms_of
-        from resolvent.composite.proximal_gradient import ProximalGradient
+        from resolvent.composite.gradients.proximal_gradient import ProximalGradient
 
         known = not is_traced(self) and self.numpy
         if not known or terms_of(self.g, self.b.shape, 0, self.b.dtype) is None:

@@ -14,8 +14,8 @@ from resolvent._core.precision import needs_double, scope
 from resolvent._core.problem import Engine
 from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import TreeProblem
-from resolvent.composite import quadratic_conditions as conditions
 from resolvent.composite.design import DenseDesign, SparseDesign, as_design
+from resolvent.composite.programs import quadratic_conditions as conditions
 
 _LOOKED_AT = 3000  # unknowns up to which a dense P is factorized to see whether it is convex
 
@@ -219,8 +219,8 @@ class QuadraticProgram(TreeProblem):
 
     def default_method(self) -> Any:
         """An active-set method for bounds and at most one row, else an interior point method."""
-        from resolvent.composite.active_set import ActiveSet
-        from resolvent.composite.interior_point import InteriorPoint
+        from resolvent.composite.programs.active_set import ActiveSet
+        from resolvent.composite.programs.interior_point import InteriorPoint
 
         linear = not is_traced(self.P) and not np.any(np.asarray(conditions.entries(self.P)))
         return InteriorPoint() if linear or self.rows > 1 else ActiveSet()

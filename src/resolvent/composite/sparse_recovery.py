@@ -23,7 +23,7 @@ from resolvent._core.problem import Engine
 from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import TreeProblem
 from resolvent._core.value import static
-from resolvent.composite.greedy_losses import RULES, best_fit, gains, misfit, price
+from resolvent.composite.recovery.greedy_losses import RULES, best_fit, gains, misfit, price
 
 
 class SparseRecovery(TreeProblem):
@@ -238,8 +238,8 @@ class SparseRecovery(TreeProblem):
 
     def default_method(self) -> Any:
         """Orthogonal matching pursuit; HyperLISTA inside of JAX's transformations."""
-        from resolvent.composite.hyper_lista import HyperLISTA
-        from resolvent.composite.matching_pursuit import OrthogonalMatchingPursuit
+        from resolvent.composite.recovery.hyper_lista import HyperLISTA
+        from resolvent.composite.recovery.matching_pursuit import OrthogonalMatchingPursuit
 
         return HyperLISTA() if is_traced(self) else OrthogonalMatchingPursuit()
 

@@ -291,7 +291,7 @@ class SplitComposite(TreeProblem):
 
     def default_method(self) -> Any:
         """The primal-dual hybrid gradient method."""
-        from resolvent.composite.pdhg import PDHG
+        from resolvent.composite.splitting.pdhg import PDHG
 
         return PDHG()
 

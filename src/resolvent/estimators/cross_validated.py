@@ -6,11 +6,11 @@ import numpy as np
 from sklearn.model_selection import check_cv
 
 from resolvent._core.checks import between, count
-from resolvent.composite.cross_validation import held_out_losses
 from resolvent.composite.generalized_linear import GeneralizedLinear
-from resolvent.composite.null_model import largest_weight
-from resolvent.composite.paths import as_weights as as_path
-from resolvent.composite.paths import scaled
+from resolvent.composite.selection.cross_validation import held_out_losses
+from resolvent.composite.selection.null_model import largest_weight
+from resolvent.composite.selection.paths import as_weights as as_path
+from resolvent.composite.selection.paths import scaled
 from resolvent.estimators.classification import LogisticModel, as_C
 from resolvent.estimators.linear_model import LinearRegressor, as_penalty, as_ratio
 from resolvent.functions import L1

@@ -101,7 +101,7 @@ def after_layers(found: Signals, method: Any, layers: int) -> np.ndarray:
 
 @partial(jax.jit, static_argnums=4)
 def _depths(problem: Any, layer: Any, b: Any, three: Any, layers: int) -> Any:
-    from resolvent.composite.hyper_lista import depths
+    from resolvent.composite.recovery.hyper_lista import depths
 
     return jax.vmap(lambda b: depths(problem, layer, b, three, layers), out_axes=1)(b)
 

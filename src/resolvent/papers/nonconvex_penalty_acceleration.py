@@ -156,7 +156,7 @@ def objectives(problem: Any, variant: str, L: float, steps: int) -> Any:
     import jax.numpy as jnp
 
     from resolvent._core.memory import Memory
-    from resolvent.composite.nonconvex_acceleration import NonconvexAcceleratedGradient
+    from resolvent.composite.gradients.nonconvex_acceleration import NonconvexAcceleratedGradient
 
     global _RUN
     if _RUN is None:

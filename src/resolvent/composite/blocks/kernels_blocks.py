@@ -2,7 +2,7 @@
 
 import numba
 
-from resolvent.composite.kernels_descent import L0, L1, MCP, near, violation
+from resolvent.composite.descent.kernels_descent import L0, L1, MCP, near, violation
 
 
 @numba.njit(cache=True)

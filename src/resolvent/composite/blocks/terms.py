@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from resolvent.composite import kernels_descent
-from resolvent.composite.separable import separable
+from resolvent.composite.descent import kernels_descent
+from resolvent.composite.descent.separable import separable
 from resolvent.functions import Box, Everything, Nonnegative, SquaredL2, WeightedL1
 
 

@@ -1,0 +1,1 @@
+"""Descent along coordinates and groups of a generalized linear model."""

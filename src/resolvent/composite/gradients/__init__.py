@@ -1,0 +1,1 @@
+"""Methods by gradients of the smooth part."""

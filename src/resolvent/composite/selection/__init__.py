@@ -1,0 +1,1 @@
+"""Paths of weights and cross-validation."""

@@ -1,0 +1,1 @@
+"""Methods that find a plane between two classes."""

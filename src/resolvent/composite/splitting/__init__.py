@@ -1,0 +1,1 @@
+"""Methods that split f + g + h(K x)."""
