@@ -17,7 +17,9 @@ def squares(x, args):
     return 0.5 * ((A @ x - b) ** 2).sum()
 
 
-@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array, jnp.asarray], ids=str)
+@pytest.mark.parametrize(
+    "form", [np.asarray, scipy.sparse.csr_array, jnp.asarray], ids=["dense", "sparse", "jax"]
+)
 def test_quadratics_that_lead_down_are_refused(form):
     with pytest.raises(ValueError, match="eigenvalue below 0"):
         rs.composite.Quadratic(form(SADDLE), np.ones(2))
