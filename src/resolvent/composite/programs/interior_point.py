@@ -6,7 +6,6 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 import scipy.sparse
 import scipy.sparse.linalg
 
@@ -17,6 +16,7 @@ from resolvent._core.solution import Reason
 from resolvent._core.value import static
 from resolvent.composite.programs import quadratic_conditions as conditions
 from resolvent.composite.programs.equilibration import is_sparse
+from resolvent.composite.programs.reduced_systems import factored
 from resolvent.composite.quadratic_program import Multipliers, QuadraticProgram
 
 _SHIFT, _GIVE = 0.75, 0.5  # powers of eps: the shift of P, and what rows give way
@@ -481,12 +481,7 @@ def _dense_factors(problem: Any, chosen: Any, diagonal: Any, stiff: Any) -> Any:
     if on.size:
         B = problem.A.matrix[on] if whole else problem.A.matrix[np.ix_(on, chosen)]
         H += (B.T * stiff[on]) @ B
-    try:
-        # By columns, H is its own transpose, and need not be copied.
-        factor = scipy.linalg.cho_factor(H.T, overwrite_a=True, check_finite=False)
-    except np.linalg.LinAlgError:
-        return None
-    return lambda target: scipy.linalg.cho_solve(factor, target, check_finite=False)
+    return factored(H)
 
 
 def _sparse_factors(problem: Any, chosen: Any, diagonal: Any, stiff: Any) -> Any:

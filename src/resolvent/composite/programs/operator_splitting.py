@@ -7,7 +7,6 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 import scipy.sparse
 import scipy.sparse.linalg
 
@@ -23,7 +22,7 @@ from resolvent.composite.programs.equilibration import (
     is_sparse,
     rescaled,
 )
-from resolvent.composite.programs.reduced_systems import held_point
+from resolvent.composite.programs.reduced_systems import factored, held_point
 from resolvent.composite.quadratic_program import Multipliers, QuadraticProgram
 
 _PROXIMAL = 1e-6  # sigma at least, and so many units in the last place: where P is singular,
@@ -179,11 +178,8 @@ class OperatorSplitting(Method):
         if scaled.A is not None:
             K = K + (scaled.A.T * each[n:]) @ scaled.A
         if xp is np:
-            try:
-                lower = scipy.linalg.cho_factor(K, lower=True, check_finite=False)
-            except np.linalg.LinAlgError:
-                return np.full_like(K, np.nan)
-            return scipy.linalg.cho_solve(lower, np.eye(n, dtype=K.dtype), check_finite=False)
+            solve = factored(K)
+            return np.full_like(K, np.nan) if solve is None else solve(np.eye(n, dtype=K.dtype))
         return jax.scipy.linalg.cho_solve(
             (jnp.linalg.cholesky(K), True), jnp.eye(n, dtype=K.dtype)
         )  # fmt: skip

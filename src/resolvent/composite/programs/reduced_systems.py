@@ -120,13 +120,27 @@ def _sliced(problem: Any, chosen: Any, on: Any, weights: Any, shift: Any) -> Any
         H += (B.T * weights[on]) @ B
     for _ in range(_TRIES):
         H.flat[:: size + 1] += shift
-        try:
-            factor = scipy.linalg.cho_factor(H, lower=True, check_finite=False)
-        except np.linalg.LinAlgError:
-            shift = _MORE * shift
-            continue
-        return lambda target: scipy.linalg.cho_solve(factor, target, check_finite=False)
+        found = factored(H)
+        if found is not None:
+            return found
+        shift = _MORE * shift
     return lambda target: np.full_like(target, np.nan)
+
+
+def factored(H: Any) -> Any:
+    """A function that solves with a dense matrix, by its lower triangle; None where it is not
+    positive definite.
+
+    The work is done by NumPy as the products before it: SciPy brings BLAS threads of its own, and
+    while some work the others wait busily.
+    """
+    try:
+        lower = np.linalg.cholesky(H)
+    except np.linalg.LinAlgError:
+        return None
+    # By columns, as SciPy takes it without a copy.
+    factor = lower.T, False
+    return lambda target: scipy.linalg.cho_solve(factor, target, check_finite=False)
 
 
 def _shifted(H: Any, free: Any, shift: Any) -> Any:
