@@ -181,8 +181,8 @@ def _extrapolated(
     shares = shares / shares.sum()
     if not np.isfinite(shares).all():
         return
-    new = shares @ np.array(points[1:])
-    new_fit = shares @ np.array(fits[1:])
+    new = np.einsum("i,ij->j", shares, points[1:])
+    new_fit = np.einsum("i,ij->j", shares, fits[1:])
     if penalty.kind == kernels.NONNEGATIVE and (new[penalty.free :] < 0).any():
         return
     if model.value(penalty, g, new, base, new_fit) < model.value(penalty, g, w, base, fit):

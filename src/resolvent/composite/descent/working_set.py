@@ -137,7 +137,8 @@ class WorkingSet:
             # Read twice, and not one behind the other.
             epoch = 2 * self.gram.entries(chosen)
         price = epoch / max(self.gram.entries(None), 1)
-        return max(_LEAST_WORTH, _WORTH * price * float(shares @ shares)) * gain
+        shares *= shares  # and added up without BLAS, whose threads wait busily afterwards
+        return max(_LEAST_WORTH, _WORTH * price * float(shares.sum())) * gain
 
     def chosen(self, w: Any, violations: Any, before: Any, first: int) -> Any:
         """The coordinates of before, and behind them those that violate optimality most.
