@@ -33,11 +33,11 @@ class Objective(BaseObjective):
         return {"task": self.task, "data": self.data, "rtol": self.rtol, "limit": self.limit}
 
     def evaluate_result(
-        self, x, claimed=False, first=math.nan, seconds=math.nan, steps=0, **_
+        self, x, field=None, claimed=False, first=math.nan, seconds=math.nan, steps=0, **_
     ):  # fmt: skip
         value, extra = math.inf, math.nan
         if x is not None:
-            value, extra = self._judged(x)
+            value, extra = self._judged(x, field)
         # NaN must count as the worst there is.
         value = value if value <= math.inf else math.inf
         # The referee adds up in another order than solvers do.
@@ -49,7 +49,7 @@ class Objective(BaseObjective):
             "rtol": float(self.rtol),
         }  # fmt: skip
 
-    def _judged(self, x):
+    def _judged(self, x, field):
         """The measure, and what else one wants to know of an answer."""
         data = self.data
         if self.task == "program":
@@ -57,7 +57,7 @@ class Objective(BaseObjective):
         if self.task == "batch":
             return max(map(kkt, data["programs"], *x)), math.nan
         if self.task == "denoising":
-            return denoising_gap(data, x), math.nan
+            return denoising_gap(data, x, field), math.nan
         x = np.asarray(x, np.float64)
         if self.task == "labels":
             return np.linalg.norm(data["A"] @ x - data["b"]) / np.linalg.norm(data["b"]), math.nan
