@@ -41,8 +41,10 @@ class QuadraticProgram(TreeProblem):
     The certificate is the largest of four relative residuals, in the maximum norm: violated rows
     over the size of A x, violated bounds over the size of x, the gradient of the Lagrangian over
     the largest of its terms, and the duality gap x' P x + q' x + (bounds times multipliers) over
-    the largest of its own. The multipliers of the rows are the method's, the solution's `witness`;
-    where none are given, they are least-squares ones. Those of the bounds follow from x and them.
+    the largest of its own, or over max |q| times the size of x where this is larger: answers near 0
+    have no terms to compare with. For the same reason the size of x is at least max |q| / max |P|.
+    The multipliers of the rows are the method's, the solution's `witness`; where none are given,
+    they are least-squares ones. Those of the bounds follow from x and them.
 
     A program without an answer ends with reason `infeasible`. The details of the certificate say
     what was proved from the data: `infeasible`, when the rows' multipliers combine the constraints
