@@ -81,7 +81,7 @@ class SparseDesign(Value):
     def transposed_times(self, v: Any) -> Any:
         """X^T v."""
         if isinstance(self.data, np.ndarray):
-            return self._scipy.T @ v
+            return self._transposed @ v
         terms = self.data.reshape(self.data.shape + (1,) * (v.ndim - 1)) * v[self.rows]
         return jax.ops.segment_sum(terms, self.columns, self.shape[1], indices_are_sorted=True)
 
@@ -97,7 +97,7 @@ class SparseDesign(Value):
         from resolvent.composite.descent import kernels_descent as kernels
 
         w = np.asarray(w)
-        chosen = np.flatnonzero(w)
+        chosen = np.flatnonzero(w != 0)
         out = np.zeros(self.shape[0], np.result_type(self.dtype, w))
         kernels.product(self.data, self.rows, self.starts, chosen, w[chosen], out)
         return out
@@ -105,6 +105,10 @@ class SparseDesign(Value):
     @functools.cached_property
     def _scipy(self) -> Any:
         return scipy.sparse.csc_matrix((self.data, self.rows, self.starts), shape=self.shape)
+
+    @functools.cached_property
+    def _transposed(self) -> Any:
+        return self._scipy.T
 
 
 def same_leaves(one: Any, other: Any) -> bool:

@@ -173,15 +173,19 @@ class CoordinateDescent(Method):
         working = self.working
         pulled = _point(problem, state.g)
         violations = working.violations(state.w, pulled)
-        chosen = working.chosen(state.w, violations, state.chosen, self.first)
+        chosen = working.chosen(state.w, state.g, violations, state.chosen, self.first)
         # While other coordinates have more to give, it is enough to come near to what these can
         # reach. Then the gap counts, which is larger than what the objective lacks.
         least = 0.1 * goal * 0.01**state.slow if problem.dual and goal > 0 else 0.0
         whole = chosen.size == violations.size - problem.intercept
+        # As if the set were whole, where all that violates optimality is in it.
+        whole = whole or np.count_nonzero(violations[chosen]) == np.count_nonzero(
+            violations[: violations.size - problem.intercept]
+        )
         share = 0.0 if whole else working.worth(violations, state.w, state.chosen, chosen)
         exact = whole or share < least
         w, z, work = working.improved(
-            state.w, state.z, state.g, chosen, max(share, least), exact
+            state.w, state.z, state.g, chosen, max(share, least), exact, goal
         )  # fmt: skip
         return self._seen(
             problem,

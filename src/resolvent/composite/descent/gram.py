@@ -55,6 +55,11 @@ class DenseGram:
         """The sums of weights X^2 over any columns."""
         return weights @ self.X[:, some] ** 2
 
+    def own_squares(self, weights: Any) -> Any:
+        """The same of the chosen columns."""
+        block = self.columns()
+        return np.einsum("ij,ij,i->j", block, block, weights, optimize=False)
+
     def entries(self, some: Any) -> int:
         """How many there are in some columns, or in all."""
         return self.X.size if some is None else self.X.shape[0] * some.size
@@ -102,18 +107,23 @@ class SparseGram:
         design = problem.design
         self.parts = design.data, design.rows, design.starts
         self.shape, self.weights = design.shape, problem.weights
-        self.free, self.ridge = int(problem.intercept), ridge
+        self.free, self.ridge, self.constant = int(problem.intercept), ridge, constant
         self.chosen = np.empty(0, np.intp)
         self._rows: Any = None
+        self._products: Any = None
+        self._squares: Any = None
 
     def regularize(self, ridge: float) -> None:
-        """Take another ridge."""
+        """Take another ridge; products stay known."""
+        if self._products is not None:
+            own = np.arange(self.free, self._products.shape[0])
+            self._products[own, own] += ridge - self.ridge
         self.ridge = ridge
 
     def adopt(self, chosen: Any) -> None:
         """Make these columns the chosen ones."""
         if not np.array_equal(chosen, self.chosen):
-            self._rows = None
+            self._rows = self._products = self._squares = None
         self.chosen = chosen
 
     def columns(self) -> Any:
@@ -125,6 +135,12 @@ class SparseGram:
         out = np.empty(some.size, weights.dtype)
         kernels.column_squares(*self.parts, some, weights, out)
         return out
+
+    def own_squares(self, weights: Any) -> Any:
+        """The same of the chosen columns."""
+        if not self.constant or self._squares is None:
+            self._squares = self.squares(self.chosen, weights)
+        return self._squares
 
     def entries(self, some: Any) -> int:
         """How many there are in some columns, or in all."""
@@ -146,6 +162,8 @@ class SparseGram:
 
     def of(self, weights: Any) -> Any:
         """X^T diag(weights) X on the chosen columns, plus the ridge on its diagonal."""
+        if self.constant and self._products is not None:
+            return self._products
         free, size = self.free, self.free + self.chosen.size
         gram = np.zeros((size, size), weights.dtype)
         if self._rows is None:
@@ -158,4 +176,5 @@ class SparseGram:
             gram[1:, 0] = gram[0, 1:]
         own = np.arange(free, size)
         gram[own, own] += self.ridge
+        self._products = gram if self.constant else None
         return gram

@@ -105,7 +105,7 @@ class GroupWorkingSet(WorkingSet):
         gain = float(squares[most]) / curvature if curvature > 0 else 0.0
         return _WORTH * max(gain, *(float(free) * float(free) for free in violations[p:]), 0.0)
 
-    def chosen(self, w: Any, violations: Any, before: Any, first: int) -> Any:
+    def chosen(self, w: Any, g: Any, violations: Any, before: Any, first: int) -> Any:
         """The coordinates of before, and behind them the groups that violate optimality most."""
         groups, p = self.penalty, self.penalty.group.size
         alive = groups.sums(w[:p] != 0) > 0

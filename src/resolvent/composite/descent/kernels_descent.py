@@ -70,6 +70,14 @@ def violations(kind, w, g, bars, gamma, out):
 
 
 @numba.njit(cache=True)
+def slack(kind, w, g, bars, out):
+    """How far the gradient is from pushing a coordinate away from zero; inf where it does."""
+    for j in range(w.size):
+        left = g[j] + bars[j] if kind == NONNEGATIVE else bars[j] - abs(g[j])
+        out[j] = left if w[j] == 0.0 and left >= 0.0 else math.inf
+
+
+@numba.njit(cache=True)
 def gram_epochs(kind, gamma, gram, g, w, bars, free, epochs, least):
     """Cyclic descent on w^T gram w / 2, its gradient g kept beside w, plus the penalty.
 

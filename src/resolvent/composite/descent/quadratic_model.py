@@ -103,25 +103,20 @@ class Columns:
     Args:
         block: dense columns [n, k], or the (data, rows, starts) of a sparse X.
         chosen: the columns of the sparse X.
+        squares: [k], the sums of weights X^2 over the columns.
         weights: [n].
         ridge: times w^2 / 2, intercept apart.
         free: 1 where the first of w is an intercept, else 0.
     """
 
-    def __init__(self, block: Any, chosen: Any, weights: Any, ridge: float, free: int):
+    def __init__(
+        self, block: Any, chosen: Any, squares: Any, weights: Any, ridge: float, free: int
+    ):
         self.block: Any = block
         self.chosen, self.weights, self.ridge = chosen, weights, ridge
-        self.curvatures = np.append([weights.sum()] * free, self._squares() + ridge)
+        self.curvatures = np.append([weights.sum()] * free, squares + ridge)
         self.curvatures = self.curvatures.astype(weights.dtype)
         self.free = free
-
-    def _squares(self) -> Any:
-        if isinstance(self.block, np.ndarray):
-            return np.einsum("ij,ij,i->j", self.block, self.block, self.weights, optimize=False)
-        out = np.empty(self.chosen.size, self.weights.dtype)
-        data, rows, starts = self.block
-        kernels.column_squares(data, rows, starts, self.chosen, self.weights, out)
-        return out
 
     def epochs(
         self, penalty: Separable, g: Any, w: Any, fit: Any, number: int, least: float

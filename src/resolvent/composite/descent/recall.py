@@ -7,7 +7,7 @@ import numpy as np
 
 def packed(w: Any) -> dict[str, Any]:
     """The coefficients that are not zero, and where they are."""
-    on = np.flatnonzero(w)
+    on = np.flatnonzero(w != 0)
     return {"size": int(w.size), "places": on, "values": w[on]}
 
 

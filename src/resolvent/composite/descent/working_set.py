@@ -13,7 +13,7 @@ from resolvent.composite.design import DenseDesign, same_leaves
 from resolvent.functions import LeastSquares
 
 _MODELS = 20  # quadratic models on one working set
-_SHARE = 0.1  # of what is aimed at: how far a model may stay above its minimum
+_SHARE = 0.01  # of what is aimed at: how far a model may stay above its minimum
 _DECREASE, _HALVINGS = 1e-4, 40
 _FLAT = 1e-2, 0.1  # of the largest curvature: the least of the first model, and its factor then
 _LEAST_WORTH, _WORTH = 0.1, 0.3  # parts of what steps along single coordinates gain
@@ -21,6 +21,8 @@ _GROWTH = 0.5  # of the coordinates that are not zero: how many join a working s
 _FEW = 1 / 8  # of the columns: how many are picked out to be multiplied
 _GRAM = 3000  # coordinates up to which a Gram matrix is formed
 _SPARSE_GRAM = 300  # the same where columns are short
+_ENOUGH = 0.5  # of the goal: what may be left on a working set
+_FINER = 1e-2  # a model's share of what is aimed at, after one that was not fine enough
 
 
 class Work(NamedTuple):
@@ -45,6 +47,23 @@ class Seen:
         if self.point is None or not np.array_equal(self.point[0], w):
             return None
         return self.point[1:]
+
+
+class _Chosen(NamedTuple):
+    """A matrix of which nothing but the chosen columns is looked at."""
+
+    gram: Any
+    whole: Any
+
+    def transposed_times(self, v: Any) -> Any:
+        """X^T v, zero outside."""
+        out = np.zeros(self.whole.shape[1], v.dtype)
+        out[self.gram.chosen] = self.gram.pulled_back(v)[self.gram.free :]
+        return out
+
+    @property
+    def dtype(self) -> Any:
+        return self.whole.dtype
 
 
 class WorkingSet:
@@ -87,7 +106,7 @@ class WorkingSet:
     def predictions(self, w: Any) -> Any:
         """X w + c, by the columns whose coefficient is not zero where these are few."""
         problem, p = self.problem, self.problem.design.shape[1]
-        on = np.flatnonzero(w[:p])
+        on = np.flatnonzero(w[:p] != 0)
         if not self.dense or on.size > _FEW * p:
             return problem.predictions((w[:p], w[p]) if problem.intercept else w)
         z = problem.design.matrix[:, on] @ w[on]
@@ -132,7 +151,7 @@ class WorkingSet:
         shares[before] = 0.0
         size = chosen.size
         if self._takes_gram(size):
-            epoch = size * max(np.count_nonzero(w), size // 2)
+            epoch = size * max(np.count_nonzero(w != 0), size // 2)
         else:
             # Read twice, and not one behind the other.
             epoch = 2 * self.gram.entries(chosen)
@@ -140,10 +159,11 @@ class WorkingSet:
         shares *= shares  # and added up without BLAS, whose threads wait busily afterwards
         return max(_LEAST_WORTH, _WORTH * price * float(shares.sum())) * gain
 
-    def chosen(self, w: Any, violations: Any, before: Any, first: int) -> Any:
+    def chosen(self, w: Any, g: Any, violations: Any, before: Any, first: int) -> Any:
         """The coordinates of before, and behind them those that violate optimality most.
 
-        Where most of the old ones have become idle it begins anew.
+        If there is room they are followed by those that may violate it soon. Where most of the old
+        ones have become idle it begins anew. `g` is the gradient of the mean loss.
         """
         p = self.penalty.bars.size
         alive = w[:p] != 0
@@ -160,18 +180,37 @@ class WorkingSet:
         scores = violations[:p].copy()
         scores[alive] = np.inf
         scores[before] = 0.0
-        eager = np.flatnonzero(scores)
+        eager = np.flatnonzero(scores != 0)
         if eager.size > more:
             eager = eager[np.argpartition(scores[eager], eager.size - more)[-more:]]
+        elif eager.size < more:
+            soon = self._soon(w, g, violations, before, int(more - eager.size))
+            eager = np.append(eager, soon)
         return np.append(before, eager)
 
+    def _soon(self, w: Any, g: Any, violations: Any, before: Any, most: int) -> Any:
+        """Coordinates at zero that are no farther from leaving it than the worst is beyond.
+
+        So far, at least, the gradient will still move.
+        """
+        penalty, p = self.penalty, self.penalty.bars.size
+        reach = float(violations[:p].max())
+        slack = np.empty(p, w.dtype)
+        kernels.slack(penalty.kind, w[:p], g[:p], penalty.bars, slack)
+        slack[before] = np.inf
+        near = np.flatnonzero(slack <= reach)
+        if near.size > most:
+            near = near[np.argpartition(slack[near], most)[:most]]
+        return near
+
     def improved(
-        self, w: Any, z: Any, g: Any, chosen: Any, aim: float, exact: bool
+        self, w: Any, z: Any, g: Any, chosen: Any, aim: float, exact: bool, goal: float
     ) -> tuple[Any, Any, Work]:
         """A lower point on the chosen coordinates, its predictions, and the work.
 
         `g` is the gradient of the mean loss at w; `aim` is how far above the minimum on these
-        coordinates the objective may stay, and `exact` says that this is what remains to be done.
+        coordinates the objective may stay, and `exact` says that this is what remains to be done:
+        then it goes on until their certificate is below the goal, if that is positive.
         """
         problem, p = self.problem, self.problem.design.shape[1]
         free = int(problem.intercept)
@@ -183,7 +222,7 @@ class WorkingSet:
         floor = 4 * np.finfo(w.dtype).eps * float(abs(problem.unit)) / chosen.size
         least = max(_SHARE * aim if exact else aim, floor)
         before = None if self.quadratic else self._objective(penalty, own, z)
-        majorized = False
+        majorized, known, seen = False, exact and goal > 0, np.inf
         while True:
             weights = problem.weights
             if majorized:
@@ -195,23 +234,46 @@ class WorkingSet:
             new, fit, spent = self._minimized(penalty, own, slope, weights, least, exact)
             models, epochs, systems = models + 1, epochs + spent.epochs, systems + spent.systems
             if self.quadratic:
-                own, z = new, z + fit
-                break
-            own, moved, after, expected = self._searched(penalty, own, new, z, fit, slope, before)
-            if after is None:
-                # Along a line into a concave penalty the objective may rise at first: a model that
-                # lies above the loss never does.
-                if majorized or penalty.convex or not np.isfinite(float(problem.loss.smoothness)):
-                    break
-                majorized = True
-                continue
-            z, before, majorized = moved, after, False
-            if expected <= max(aim, least) or models >= _MODELS:
+                own, z, settled = new, z + fit, True
+            else:
+                own, moved, after, expected = self._searched(
+                    penalty, own, new, z, fit, slope, before
+                )
+                if after is None:
+                    # Along a line into a concave penalty the objective may rise at first: a model
+                    # that lies above the loss never does.
+                    if majorized or penalty.convex or not np.isfinite(problem.loss.smoothness):
+                        break
+                    majorized = True
+                    continue
+                z, before, majorized = moved, after, False
+                settled = expected <= max(aim, least)
+            if models >= _MODELS or (settled and not known):
                 break
             slope = self.gram.pulled_back(problem.weights * problem.loss.slope(z, problem.y))
+            if known:
+                # The objective hides a square root: small gains say little about a gap.
+                left = self._left(w, at, own, z, slope)
+                if left <= _ENOUGH * goal or (settled and not (least > floor and left < seen)):
+                    break
+                if settled:
+                    seen, least = left, max(_FINER * least, floor)
         w = w.copy()
         w[at] = own
         return w, z, Work(epochs, models, systems)
+
+    def _left(self, w: Any, at: Any, own: Any, z: Any, slope: Any) -> float:
+        """The certificate's value if no other coordinate than those at `at` could move."""
+        problem, p = self.problem, self.problem.design.shape[1]
+        x, pulled = w.copy(), np.zeros_like(w)
+        x[at], pulled[at] = own, slope
+        if not problem.dual:
+            parts = (pulled[:p], pulled[p]) if problem.intercept else pulled
+            return float(np.linalg.norm(self.violations(x, parts)))
+        if not problem.intercept:
+            return float(problem.gap(x, z, pulled))
+        chosen = problem.but(design=_Chosen(self.gram, problem.design))
+        return float(chosen.gap((x[:p], x[p]), z))
 
     def _most(self, curvature: Any) -> float:
         """The largest curvature, of the loss where it has one."""
@@ -235,7 +297,10 @@ class WorkingSet:
             epochs, systems = by_gram(penalty, gram, g, new, least, self.accelerated, exact)
             return new, self.gram.fit(new - own), Work(epochs, 1, systems)
         fit = np.zeros_like(weights)
-        columns = Columns(self.gram.columns(), self.gram.chosen, weights, penalty.ridge, free)
+        columns = Columns(
+            self.gram.columns(), self.gram.chosen, self.gram.own_squares(weights), weights,
+            penalty.ridge, free,
+        )  # fmt: skip
         epochs = by_columns(columns, penalty, slope, new, fit, least, self.accelerated)
         return new, fit, Work(epochs, 1, 0)
 
