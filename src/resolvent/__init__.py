@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from resolvent import functions as functions
     from resolvent import inclusion as inclusion
     from resolvent import linear as linear
+    from resolvent import smooth as smooth
     from resolvent import transport as transport
     from resolvent._core.adjoint import Implicit as Implicit
     from resolvent._core.adjoint import Unrolled as Unrolled
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from resolvent.inclusion.games import SaddlePoint as SaddlePoint
     from resolvent.inclusion.problem import Inclusion as Inclusion
     from resolvent.linear.problem import LinearSystem as LinearSystem
+    from resolvent.smooth.problem import Minimize as Minimize
     from resolvent.transport.barycenter import EntropicBarycenter as EntropicBarycenter
     from resolvent.transport.problem import EntropicTransport as EntropicTransport
     from resolvent.transport.schrodinger.problem import SchrodingerBridge as SchrodingerBridge
@@ -90,6 +92,7 @@ _HOMES = {
     "MatrixGame": "inclusion.bilinear",
     "Memory": "_core.memory",
     "Method": "_core.method",
+    "Minimize": "smooth.problem",
     "NotConverged": "_core.solution",
     "Previous": "_core.warm",
     "Problem": "_core.problem",
@@ -116,7 +119,8 @@ _HOMES = {
     "solve_sequence": "_core.sequence",
 }
 _FAMILIES = (
-    "composite", "estimators", "fixed_point", "functions", "inclusion", "linear", "transport",
+    "composite", "estimators", "fixed_point", "functions", "inclusion", "linear", "smooth",
+    "transport",
 )  # fmt: skip
 
 __version__ = "0.1.0"
@@ -144,6 +148,7 @@ __all__ = [
     "MatrixGame",
     "Memory",
     "Method",
+    "Minimize",
     "NotConverged",
     "Previous",
     "Problem",
@@ -171,6 +176,7 @@ __all__ = [
     "load",
     "plot_histories",
     "save",
+    "smooth",
     "solve",
     "solve_batch",
     "solve_sequence",

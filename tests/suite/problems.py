@@ -25,6 +25,7 @@ from suite.quadratic_programs import Programs
 from suite.saddles import Bilinear, Composites
 from suite.separation import Separations
 from suite.sequential import Sequential
+from suite.smooth import Smooths
 from suite.sparse import Recoveries
 from suite.split import Rows, Splits
 from suite.transport import Entropic
@@ -54,6 +55,7 @@ HOUSES = {
     rs.composite.Quadratic: Regressions(linear=True),
     rs.LinearSeparation: Separations(),
     rs.SparseRecovery: Recoveries(),
+    rs.Minimize: Smooths(),
 }
 
 # Their rules compare numbers that rounding alone can order, or divide by differences that are

@@ -1,0 +1,4 @@
+"""Everything public of the family, one line each: methods and problems."""
+
+from resolvent.smooth.problem import Minimize as Minimize
+from resolvent.smooth.trust_region import TrustRegion as TrustRegion
