@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from resolvent import composite as composite
+    from resolvent import constrained as constrained
     from resolvent import estimators as estimators
     from resolvent import fixed_point as fixed_point
     from resolvent import functions as functions
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from resolvent.composite.quadratic_program import QuadraticProgram as QuadraticProgram
     from resolvent.composite.sparse_recovery import SparseRecovery as SparseRecovery
     from resolvent.composite.split import SplitComposite as SplitComposite
+    from resolvent.constrained.problem import ConstrainedProblem as ConstrainedProblem
     from resolvent.fixed_point.initial_value import InitialValueProblem as InitialValueProblem
     from resolvent.fixed_point.problem import FixedPoint as FixedPoint
     from resolvent.fixed_point.sequential import Recurrence as Recurrence
@@ -73,6 +75,7 @@ _HOMES = {
     "Certificate": "_core.solution",
     "Composite": "composite.problem",
     "CompositeSaddlePoint": "inclusion.composite_saddle",
+    "ConstrainedProblem": "constrained.problem",
     "DamagedFile": "_core.files",
     "EntropicBarycenter": "transport.barycenter",
     "EntropicTransport": "transport.problem",
@@ -119,8 +122,8 @@ _HOMES = {
     "solve_sequence": "_core.sequence",
 }
 _FAMILIES = (
-    "composite", "estimators", "fixed_point", "functions", "inclusion", "linear", "smooth",
-    "transport",
+    "composite", "constrained", "estimators", "fixed_point", "functions", "inclusion", "linear",
+    "smooth", "transport",
 )  # fmt: skip
 
 __version__ = "0.1.0"
@@ -129,6 +132,7 @@ __all__ = [
     "Certificate",
     "Composite",
     "CompositeSaddlePoint",
+    "ConstrainedProblem",
     "DamagedFile",
     "EntropicBarycenter",
     "EntropicTransport",
@@ -168,6 +172,7 @@ __all__ = [
     "WarmStart",
     "certify",
     "composite",
+    "constrained",
     "estimators",
     "fixed_point",
     "functions",

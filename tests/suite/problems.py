@@ -16,6 +16,7 @@ import pytest
 from suite.barycenters import Barycenters
 from suite.bridges import Bridges
 from suite.composites import Regressions
+from suite.constrained import Ellipsoids
 from suite.fixed_points import FixedPoints
 from suite.fractional import Fractionals
 from suite.inclusions import Inclusions
@@ -56,6 +57,7 @@ HOUSES = {
     rs.LinearSeparation: Separations(),
     rs.SparseRecovery: Recoveries(),
     rs.Minimize: Smooths(),
+    rs.ConstrainedProblem: Ellipsoids(),
 }
 
 # Their rules compare numbers that rounding alone can order, or divide by differences that are

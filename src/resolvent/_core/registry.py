@@ -8,7 +8,7 @@ import importlib
 import inspect
 from typing import Any
 
-FAMILIES = ("linear", "transport", "fixed_point", "inclusion", "composite", "smooth")
+FAMILIES = ("linear", "transport", "fixed_point", "inclusion", "composite", "smooth", "constrained")
 
 
 def _members(family: str, base: type) -> dict[str, type]:

@@ -1,0 +1,144 @@
+"""Conditions of Karush, Kuhn and Tucker: their error, and the multipliers that make it small."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from resolvent._core.norm import norm
+from resolvent.constrained.derivatives import Local
+
+_SWAPS = 100  # exchanges after which a set of positive multipliers is taken as it is
+
+
+class Multipliers(NamedTuple):
+    """The forces of the constraints at a point; those of bounds follow from these.
+
+    Attributes:
+        equalities: [m], of any sign.
+        inequalities: [p], at least 0.
+    """
+
+    equalities: Any
+    inequalities: Any
+
+
+class Errors(NamedTuple):
+    """The parts of the error, and its norm."""
+
+    total: Any
+    stationarity: Any
+    violation: Any
+    complementarity: Any
+
+
+def clipped(v: Any, bounds: tuple[Any, Any] | None) -> Any:
+    """The nearest point within the bounds."""
+    return v if bounds is None else jnp.clip(v, *bounds)
+
+
+def force(at: Local, multipliers: Multipliers) -> Any:
+    """The gradient of the Lagrangian."""
+    y, z = multipliers
+    return at.gradient + y @ at.jacobian + z @ at.slopes
+
+
+def displacement(v: Any, slope: Any, bounds: tuple[Any, Any] | None) -> Any:
+    """v less the nearest point within the bounds to v - slope: the slope itself without bounds."""
+    return slope if bounds is None else v - jnp.clip(v - slope, *bounds)
+
+
+def parts(v: Any, at: Local, multipliers: Multipliers, bounds: Any) -> tuple[Any, Any, Any]:
+    """Three vectors that vanish together, exactly where the conditions hold."""
+    still = displacement(v, force(at, multipliers), bounds)
+    return still, at.equalities, jnp.minimum(multipliers.inequalities, -at.inequalities)
+
+
+def errors(v: Any, at: Local, multipliers: Multipliers, bounds: Any) -> Errors:
+    """How far v and its multipliers are from the conditions."""
+    still, c, slack = parts(v, at, multipliers, bounds)
+    outside = jnp.maximum(at.inequalities, 0), v - clipped(v, bounds)
+    return Errors(
+        norm(jnp.concatenate([still, c, slack])),
+        norm(still),
+        norm(jnp.concatenate([c, *outside])),
+        norm(slack),
+    )
+
+
+def violated(v: Any, at: Local, bounds: Any) -> tuple[Any, Any]:
+    """The norm of what is violated, and the gradient of half its square, within the bounds."""
+    over = jnp.maximum(at.inequalities, 0)
+    slope = at.equalities @ at.jacobian + over @ at.slopes
+    away = v - clipped(v, bounds)
+    size = norm(jnp.concatenate([at.equalities, over, away]))
+    return size, displacement(v, slope, bounds)
+
+
+def estimated(v: Any, at: Local, bounds: Any) -> Multipliers:
+    """The multipliers with the least squares of the Lagrangian's gradient and of h z, z >= 0.
+
+    Unknowns at a bound count only where that bound could not bear what is left.
+    """
+    m, p = at.equalities.size, at.inequalities.size
+    rows = jnp.concatenate([at.jacobian, at.slopes])
+    if not m + p:
+        return Multipliers(at.equalities, at.inequalities)
+    free = freed(v, at.gradient, bounds)
+    rows, gradient = rows * free, at.gradient * free
+    damping = jnp.concatenate([jnp.zeros(m, v.dtype), at.inequalities**2])
+    gram = rows @ rows.T + jnp.diag(damping)
+    found = nonnegative_solution(gram, -(rows @ gradient), m)
+    return Multipliers(found[:m], found[m:])
+
+
+def freed(v: Any, slope: Any, bounds: Any) -> Any:
+    """1 for unknowns that no bound holds, else 0."""
+    if bounds is None:
+        return jnp.ones_like(v)
+    low, high = bounds
+    held = ((v <= low) & (slope > 0)) | ((v >= high) & (slope < 0))
+    return jnp.where(held | (low == high), 0, jnp.ones_like(v))
+
+
+def nonnegative_solution(gram: Any, right: Any, signless: int) -> Any:
+    """The minimizer of u^T gram u / 2 - right^T u whose entries from `signless` on are >= 0.
+
+    Sets of positive entries are exchanged, all at once at first and then one at a time, which ends
+    for positive definite matrices (Murty, 1974; Portugal, Judice, Vicente, 1994).
+    """
+    size = right.size
+    whole = jnp.trace(gram) / size
+    # Rows may repeat: of equal multipliers, the least ones.
+    ridge = 10 * jnp.finfo(right.dtype).eps * jnp.where(whole > 0, whole, 1.0)
+    gram = gram + ridge * jnp.eye(size, dtype=right.dtype)
+    place = jnp.arange(size)
+
+    def solved(taken: Any) -> Any:
+        pair = taken[:, None] & taken[None, :]
+        matrix = jnp.where(pair, gram, jnp.diag(jnp.where(taken, 0.0, 1.0).astype(gram.dtype)))
+        u = jnp.linalg.solve(matrix, jnp.where(taken, right, 0))
+        return jnp.where(taken, u, 0)
+
+    if signless == size:
+        return solved(jnp.ones(size, bool))
+
+    def wrong(taken: Any, u: Any) -> Any:
+        push = right - gram @ u
+        least = ridge * jnp.max(jnp.abs(u)) if size else ridge
+        return (place >= signless) & jnp.where(taken, u < 0, push > least)
+
+    def goes_on(carry: Any) -> Any:
+        taken, u, k = carry
+        return wrong(taken, u).any() & (k < _SWAPS)
+
+    def swap(carry: Any) -> Any:
+        taken, u, k = carry
+        bad = wrong(taken, u)
+        last = place == jnp.max(jnp.where(bad, place, -1))
+        taken = taken ^ jnp.where(k < 10, bad, last)
+        return taken, solved(taken), k + 1
+
+    taken = jnp.ones(size, bool)
+    taken, u, _ = jax.lax.while_loop(goes_on, swap, (taken, solved(taken), 0))
+    return jnp.where(place < signless, u, jnp.maximum(u, 0))

@@ -1,0 +1,5 @@
+"""Everything public of the family, one line each: methods and problems."""
+
+from resolvent.constrained.conditions import Multipliers as Multipliers
+from resolvent.constrained.problem import ConstrainedProblem as ConstrainedProblem
+from resolvent.constrained.sketched_newton import SketchedNewton as SketchedNewton

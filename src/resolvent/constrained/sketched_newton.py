@@ -1,0 +1,279 @@
+"""Newton's method for equality constraints, its systems solved by randomized projections."""
+
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from resolvent._core import trees
+from resolvent._core.checks import between, count, one_of, refuse
+from resolvent._core.line_search import backtracked
+from resolvent._core.memory import Memory
+from resolvent._core.method import Method
+from resolvent._core.norm import norm
+from resolvent._core.solution import Reason
+from resolvent._core.value import static
+from resolvent.constrained.conditions import Multipliers, errors, estimated
+from resolvent.constrained.derivatives import Local, hessian, local
+from resolvent.constrained.exact_augmented_lagrangian import Penalties, merit, slope_of
+from resolvent.constrained.inner_solve import Choices, System, falls, solved
+from resolvent.constrained.newton_system import attached, modified, newton_matrix, of_full_rank
+from resolvent.constrained.problem import ConstrainedProblem
+from resolvent.constrained.sketches import SKETCHES
+
+_BURST = 64  # sketches at most that are drawn at once
+
+
+class SketchedNewtonState(NamedTuple):
+    x: Any
+    """[n]"""
+    y: Any
+    """[m]"""
+    at: Local
+    error: Any
+    weights: Penalties
+    step: Any
+    """The last step size."""
+    status: Any
+    key: Any
+    done: Any
+    evaluations: Any
+    hessians: Any
+    inner: Any
+
+
+class SketchedNewton(Method):
+    r"""Newton's method for equations, with sketched systems and an exact augmented Lagrangian.
+
+    Solves `ConstrainedProblem` without inequalities and bounds. The Newton system of the conditions
+    of Lagrange,
+
+    $$\begin{pmatrix} B & G^\top \\ G & 0 \end{pmatrix} z = -\begin{pmatrix} \nabla_x L \\ c
+    \end{pmatrix} ,$$
+
+    is solved by projections on a few random combinations of its equations each, no further than a
+    decrease of the merit $L + \eta_1 |c|^2 / 2 + \eta_2 |\nabla_x L|^2 / 2$ along $z = (d x, d y)$
+    needs. Where it does not fall, $\eta_1$ grows, $\eta_2$ shrinks, and the system is solved more
+    accurately. B is the Hessian of the Lagrangian, with a multiple of the identity where it is not
+    positive along the constraints.
+
+    Args:
+        solver: `kaczmarz`: rows drawn with equal chances; `weighted-kaczmarz`: by their squared
+            norms; `gaussian`: combinations of all rows; `count`: signed sums of rows; and the
+            limits of the method without chance, `krylov`: GMRES, `exact`: a factorization.
+        block: rows or combinations a projection.
+        burst: projections between two looks at the residual; None for n + m, at most 64.
+        theta: the accuracy of the systems, in (0, 1]: a number for linear convergence; for
+            superlinear convergence `power`, 1 / (k + 1)^2, or `residual`, min(1, R), R the
+            KKT error.
+        inverse: the norm of the system's inverse that accuracy refers to: `bound` as proved,
+            larger by orders of magnitude than it is; `estimate`, the norm itself; or `relative`,
+            for a residual relative to the system's right-hand side.
+        eta: the first (eta_1, eta_2).
+        delta: the first accuracy.
+        least_delta: what the accuracy does not fall below.
+        beta: the share of the slope that a step must gain, in (0, 1/2).
+        nu: the factor of the weights, above 1.
+        shift: xi_B, the least curvature along the constraints after a modification.
+        singular: the least eigenvalue of G G^T relative to the largest one up to now, below which
+            the equations count as dependent.
+        most: inner steps after which a direction is taken as it is.
+        multipliers: the first ones, a number or an array [m]; None for those of least squares.
+
+    Raises:
+        ValueError: for parameters outside these ranges, or more equations than unknowns.
+
+    Cost per iteration:
+        One Hessian of the Lagrangian; f, its gradient, c and its Jacobian for each step size
+        tried, nearly always one; eigenvalues of matrices of n - m and m rows. Each projection on
+        one row costs O(n + m), on one Gaussian or count sketch O((n + m)^2).
+
+    Convergence:
+        For functions with three Lipschitz derivatives on a bounded set with independent gradients
+        of the equations, the KKT error tends to 0 with probability one for the sketches; near a
+        point with positive curvature along the constraints unit steps are taken and convergence is
+        linear, superlinear for `theta` that vanishes, quadratic for `exact`. An infeasible
+        problem ends at a point where the violation is stationary, with the reason `infeasible`.
+
+    Example:
+        ```python
+        import jax.numpy as jnp, resolvent as rs
+        problem = rs.ConstrainedProblem(
+            lambda x: ((x - 2) ** 2).sum(), lambda x: x @ x - 1, x0=jnp.array([1.0, 0.5])
+        )
+        sol = rs.solve(problem, rs.constrained.SketchedNewton("kaczmarz"), rtol=1e-5)
+        assert jnp.allclose(sol.x, 0.5**0.5, atol=1e-4)
+        ```
+
+    Reference:
+        I. Hong, S. Na, M. W. Mahoney, M. Kolar (2023), Constrained optimization via exact augmented
+        Lagrangian and randomized iterative sketching, arXiv 2305.18379.
+    """
+
+    solver: str = static(default="kaczmarz")
+    block: int = static(default=1)
+    burst: int | None = static(default=None)
+    theta: Any = 1.0
+    inverse: str = static(default="bound")
+    eta: Any = (1.0, 0.1)
+    delta: Any = 0.1
+    least_delta: Any = 1e-6
+    beta: Any = 0.1
+    nu: Any = 1.5
+    shift: Any = 0.1
+    singular: Any = 1e-12
+    most: int = 100_000
+    multipliers: Any = None
+
+    name: ClassVar[str] = "sketched-newton"
+    solves: ClassVar = (ConstrainedProblem,)
+    needs: ClassVar[tuple[str, ...]] = (
+        "equality_constraints_alone",
+        "at_most_as_many_equations_as_unknowns",
+    )
+    engines: ClassVar = ("traced",)
+    random: ClassVar[bool] = True
+    in_order: ClassVar[bool] = True
+    monitored: ClassVar[int] = 100
+
+    def __post_init__(self) -> None:
+        one_of("solver", self.solver, (*SKETCHES, "krylov", "exact"))
+        one_of("inverse", self.inverse, ("bound", "estimate", "relative"))
+        count("block", self.block, least=1)
+        count("most", self.most, least=1)
+        if self.burst is not None:
+            count("burst", self.burst, least=1)
+        if isinstance(self.theta, str):
+            one_of("theta", self.theta, ("power", "residual"))
+        else:
+            between("theta", self.theta, 0.0, 1.0 + 1e-12, "Descent is proved for these.")
+        if not isinstance(self.eta, tuple | list) or len(self.eta) != 2:
+            refuse(
+                TypeError, "eta", given=f"{self.eta!r}", needed="a pair (eta_1, eta_2)",
+                advice="Write eta=(1.0, 0.1).",
+            )  # fmt: skip
+        infinity = float("inf")
+        for part in self.eta:
+            between("eta", part, 0.0, infinity, "The merit is bounded below for these.")
+        for name in ("delta", "least_delta", "shift"):
+            between(name, getattr(self, name), 0.0, infinity, "It is a positive size.")
+        between("beta", self.beta, 0.0, 0.5, "Unit steps are accepted near an answer for these.")
+        between("nu", self.nu, 1.0, infinity, "The weights must change.")
+        between("singular", self.singular, 0.0, 1.0, "It is a share of the largest eigenvalue.")
+
+    def check(self, problem: Any) -> None:
+        first_multipliers(self.multipliers, problem)
+
+    def limit(self, problem: Any) -> int:
+        return 10_000
+
+    def init(self, problem: Any, x0: Any, memory: Memory, key: Any) -> SketchedNewtonState:
+        x = problem.vector(x0)
+        at = local(problem, x)
+        y = first_multipliers(self.multipliers, problem)
+        y = estimated(x, at, None).equalities if y is None else jnp.full_like(at.equalities, y)
+        weights = Penalties(*(jnp.asarray(w, x.dtype) for w in (*self.eta, self.delta)))
+        zero, one = jnp.zeros((), jnp.int32), jnp.ones((), x.dtype)
+        return SketchedNewtonState(
+            x, y, at, _error(x, at, y), weights, one, zero, jax.random.key_data(key), zero,
+            zero + 1, zero, zero,
+        )  # fmt: skip
+
+    def step(self, problem: Any, state: SketchedNewtonState) -> SketchedNewtonState:
+        x, y, at = state.x, state.y, state.at
+        H = hessian(problem, x, y, at.inequalities)
+        B = modified(H, at.jacobian, self.shift)
+        K = newton_matrix(B, at.jacobian)
+        slope = slope_of(at, y, H)
+        b = -jnp.concatenate([slope.force, slope.values])
+        system = self._system(K, b, slope, B, at.jacobian, state.error)
+        key, now = jax.random.split(jax.random.wrap_key_data(state.key))
+        still = jax.lax.stop_gradient((system, state.weights))
+        inner = solved(*still, now, self._choices(b.size, state))
+        z, weights = attached(inner.z, K, b), inner.weights
+        fall, _ = falls(system, weights, z)
+        before, size = merit(at, y, weights)
+
+        def look(step: Any) -> Any:
+            there = x + step * z[: x.size], y + step * z[x.size :]
+            now = local(problem, there[0])
+            return *there, now, merit(now, there[1], weights)[0]
+
+        def refused(trial: Any, step: Any, before: Any, fall: Any, room: Any) -> Any:
+            return ~(trial[-1] <= before + self.beta * step * fall + room)
+
+        # Near an answer the merit falls by less than rounding shows.
+        room = 10 * jnp.finfo(x.dtype).eps * size
+        data = before, fall, room
+        first = jnp.ones((), x.dtype)
+        (x, y, at, after), alpha, tries = backtracked(look, refused, first, data, tries=40)
+        lost = ~(after <= before + room) | ~jnp.isfinite(after)
+        full = of_full_rank(state.at.jacobian, self.singular)
+        status = jnp.where(~full | lost | ~jnp.isfinite(inner.left), Reason.breakdown.code, 0)
+        moved = state._replace(x=x, y=y, at=at, error=_error(x, at, y), weights=weights, step=alpha)
+        found = trees.where(status > 0, state, moved)
+        return found._replace(
+            key=jax.random.key_data(key),
+            status=status.astype(jnp.int32),
+            done=state.done + 1,
+            evaluations=state.evaluations + tries,
+            hessians=state.hessians + 1,
+            inner=state.inner + inner.steps,
+        )
+
+    def _system(self, K: Any, b: Any, slope: Any, B: Any, G: Any, error: Any) -> System:
+        size = norm(K)
+        if self.inverse == "bound":
+            gram = jnp.linalg.eigvalsh(G @ G.T) if G.size else jnp.ones(1, K.dtype)
+            least = jnp.minimum(gram[0], 1) * jnp.minimum(self.shift, 1)
+            inverse = 20 * jnp.maximum(norm(B) ** 2, 1) / least
+        elif self.inverse == "estimate":
+            inverse = 1 / jnp.min(jnp.abs(jnp.linalg.eigvalsh(K)))
+        else:
+            inverse = 1 / size
+        largest = jnp.maximum(jnp.maximum(norm(G) if G.size else 0, norm(B)), 1)
+        tightest = (0.5 - self.beta) / (largest * inverse) ** 2
+        if self.inverse == "relative":
+            tightest = jnp.full_like(size, jnp.inf)
+        return System(K, b, size, inverse, slope, error, tightest)
+
+    def _choices(self, size: int, state: SketchedNewtonState) -> Choices:
+        theta: Any = self.theta
+        if isinstance(theta, str):
+            k = state.done.astype(state.x.dtype)
+            theta = (k + 1) ** -2 if theta == "power" else jnp.minimum(1, state.error)
+        burst = min(size, _BURST) if self.burst is None else self.burst
+        return Choices(self.solver, self.block, burst, theta, self.nu, self.least_delta, self.most)
+
+    def measure(self, problem: Any, state: SketchedNewtonState) -> Any:
+        return state.error
+
+    def iterate(self, problem: Any, state: SketchedNewtonState) -> tuple[Any, Any]:
+        return problem.point(state.x), Multipliers(state.y, state.at.inequalities)
+
+    def status(self, state: SketchedNewtonState) -> Any:
+        return state.status
+
+    def calls(self, problem: Any, state: SketchedNewtonState) -> dict[str, Any]:
+        return {
+            "evaluation": state.evaluations,
+            "hessian": state.hessians,
+            "inner_step": state.inner,
+        }
+
+
+def _error(x: Any, at: Local, y: Any) -> Any:
+    return errors(x, at, Multipliers(y, at.inequalities), None).total
+
+
+def first_multipliers(given: Any, problem: Any) -> Any:
+    """The first multipliers of the equations that a method was given."""
+    if given is None:
+        return None
+    m = problem.counts()[0]
+    if jnp.shape(given) not in ((), (m,)):
+        refuse(
+            ValueError, "multipliers", given=f"shape {jnp.shape(given)}",
+            needed=f"a number, or shape ({m},)", advice="There is one for each equation.",
+        )  # fmt: skip
+    return given
