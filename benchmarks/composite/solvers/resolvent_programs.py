@@ -9,9 +9,9 @@ METHODS = {
 }  # fmt: skip
 
 
-# How many programs of a batch run together. Of many some wait for the slowest, of few each waits
-# for its turn: steps that are dear favour few.
-TOGETHER = {"interior-point": 5}
+# How many programs of a batch run together. Of many some wait for the slowest, and their matrices
+# leave the cache.
+TOGETHER = 5
 # The referee's gap is relative to less than the certificate's.
 SAFE = 0.5
 
@@ -78,8 +78,7 @@ def _batch(rs, method, programs, rtol):
         sol = rs.solve(problem, method, rtol=SAFE * rtol, adjoint=None)
         return sol.x, sol.witness.rows, sol.witness.bounds, sol.converged
 
-    size = TOGETHER.get(method.name, 20)
-    run = jax.jit(lambda data: jax.lax.map(lambda each: one(*each), data, batch_size=size))
+    run = jax.jit(lambda data: jax.lax.map(lambda each: one(*each), data, batch_size=TOGETHER))
 
     def solve():
         data = tuple(np.stack([each[name] for each in programs]) for name in names)
