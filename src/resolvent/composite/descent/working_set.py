@@ -223,7 +223,7 @@ class WorkingSet:
         floor = 4 * np.finfo(w.dtype).eps * float(abs(problem.unit)) / chosen.size
         least = max(_SHARE[self.quadratic] * aim if exact else aim, floor)
         before = None if self.quadratic else self._objective(penalty, own, z)
-        majorized, known, seen = False, exact and goal > 0, np.inf
+        majorized, known, seen = False, exact and goal > 0 and self.quadratic, np.inf
         while True:
             weights = problem.weights
             if majorized:
