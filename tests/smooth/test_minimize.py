@@ -1,0 +1,181 @@
+"""Smooth problems: their derivatives, certificates and refusals."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from smooth.functions import definite, quadratic, rosenbrock, saddle
+
+import resolvent as rs
+from resolvent._core import trees
+
+VOICE = r"(?s)^.+: given .+; needed .+\. .+"
+
+
+def test_hessians_are_those_of_the_function():
+    x = np.linspace(-1.0, 0.7, 5)
+    problem = rs.Minimize(rosenbrock, x0=x)
+    with jax.enable_x64(True):
+        prepared = problem.prepare("traced")
+        H = np.asarray(jax.jit(prepared.hessian)(jnp.asarray(x)))
+        step, v = 1e-6, np.arange(5.0)
+        change = prepared.gradient(jnp.asarray(x + step * v))
+        change = (change - prepared.gradient(jnp.asarray(x - step * v))) / (2 * step)
+        product = prepared.hessian_product(jnp.asarray(x), jnp.asarray(v))
+    assert (H == H.T).all()
+    assert np.allclose(H @ v, change, rtol=1e-6)
+    assert np.allclose(product, H @ v)
+
+
+def test_trees_have_their_entries_in_order():
+    def f(x):
+        return (x["a"] ** 4).sum() + x["a"][0] * x["b"].sum() + (x["b"] ** 2).sum()
+
+    start = {"a": np.array([1.0, 2.0]), "b": np.ones((2, 1))}
+    problem = rs.Minimize(f, x0=start)
+    with jax.enable_x64(True):
+        H = problem.prepare("traced").hessian(jax.tree_util.tree_map(jnp.asarray, start))
+    assert np.allclose(H, [[12, 0, 1, 1], [0, 48, 0, 0], [1, 0, 2, 0], [1, 0, 0, 2]])
+    for sub in ("exact", "truncated"):
+        sol = rs.solve(problem, rs.smooth.TrustRegion(sub), rtol=1e-9)
+        assert sol.x["b"].shape == (2, 1)
+        with jax.enable_x64(True):
+            assert np.abs(trees.raveled(jax.grad(f)(sol.x))).max() <= 1e-7
+
+
+def test_the_bound_of_the_gap_is_one():
+    A, b = definite()
+    answer = np.linalg.solve(A, b)
+    strong = float(np.linalg.eigvalsh(A)[0])
+    problem = rs.Minimize(quadratic, (A, b), x0=np.zeros(5), strong=strong)
+
+    def value(x):
+        return 0.5 * x @ A @ x - b @ x
+
+    for x in np.random.default_rng(3).standard_normal((20, 5)):
+        found = rs.certify(problem, x)
+        assert found.kind == "bound"
+        assert found.value >= value(x) - value(answer)
+    # Along the flattest direction the bound is met.
+    flat = answer + np.linalg.eigh(A)[1][:, 0]
+    assert rs.certify(problem, flat).value == pytest.approx(value(flat) - value(answer))
+    # A tolerance is one of the function's value then.
+    sol = rs.solve(problem, rs.smooth.LBFGS(), rtol=0.0, atol=1e-6)
+    assert 0 <= value(sol.x) - value(answer) <= 1e-6
+
+
+@pytest.mark.slow
+def test_gradient_methods_of_composite_problems_solve_it():
+    methods = rs.smooth.LBFGS(), rs.smooth.NonlinearCG(), rs.composite.LBFGSB()
+    for method in methods:
+        sol = rs.solve(rs.Minimize(rosenbrock, x0=np.zeros(4)), method, rtol=1e-8)
+        assert np.allclose(sol.x, 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [rs.smooth.TrustRegion(), rs.smooth.LazyNewton(m=2)],
+    ids=["TrustRegion", "LazyNewton"],
+)
+def test_saddle_points_are_left_where_second_order_points_are_asked_for(method):
+    start = np.zeros(2)
+    # To the first order, a saddle point is stationary.
+    assert rs.solve(rs.Minimize(saddle, x0=start), method).steps == 0
+    problem = rs.Minimize(saddle, x0=start, second_order=True)
+    at_start = rs.certify(problem, start)
+    assert not at_start.holds
+    assert at_start.details["least eigenvalue"] == pytest.approx(-4.0)
+    sol = rs.solve(problem, method, rtol=1e-8)
+    assert np.allclose(np.abs(sol.x), [1.0, 0.0], atol=1e-7)
+    assert sol.certificate.details["least eigenvalue"] > 0
+
+
+def test_a_method_that_stays_at_a_saddle_is_never_called_done():
+    problem = rs.Minimize(saddle, x0=np.zeros(2), second_order=True)
+    sol = rs.solve(problem, rs.smooth.LBFGS(), rtol=1e-6, max_steps=50, throw=False)
+    assert not sol.converged
+    assert sol.certificate.value == pytest.approx(1.0)  # the unit, and the largest bend there is
+
+
+TWO = np.ones(2)
+BAD = {
+    "f": ({"f": 3}, TypeError, "f"),
+    "a vector": ({"f": lambda x: x}, ValueError, "f"),
+    "an integer": ({"f": lambda x: 1}, ValueError, "f"),
+    "NaN": ({"x0": np.array([1.0, np.nan])}, ValueError, "x0"),
+    "nothing": ({"x0": np.ones(0)}, ValueError, "x0"),
+    "complex": ({"x0": np.ones(2, complex)}, TypeError, "x0"),
+    "strong": ({"strong": 0.0}, ValueError, "strong"),
+    "constant": ({"hessian_lipschitz": -1.0}, ValueError, "hessian_lipschitz"),
+    "convex": ({"convex": True, "second_order": True}, ValueError, "second_order"),
+    "size": ({"x0": np.ones(6000), "second_order": True}, ValueError, "x0"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_problems_are_refused(case):
+    given, kind, name = BAD[case]
+    with pytest.raises(kind, match=VOICE) as caught:
+        rs.Minimize(**{"f": rosenbrock, "x0": TWO, **given})
+    assert str(caught.value).startswith(name)
+
+
+METHODS = {
+    "trust region": rs.smooth.TrustRegion(),
+    "lazy": rs.smooth.LazyNewton(),
+    "truncated": rs.smooth.TrustRegion("truncated"),
+}
+each = pytest.mark.parametrize(
+    "method",
+    [pytest.param(one, id=key, marks=pytest.mark.slow if key == "truncated" else ())
+     for key, one in METHODS.items()],
+)  # fmt: skip
+
+
+# Weights of a logarithm, a line, a cube, a kink and a square.
+BARRIER, LINE, CUBE = (-1.0, 10.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0, 0, 0), (0.0, -1.0, 1.0, 0, 0)
+KINK = (0.0, 0.0, 0.0, 1.0, 0.1)
+
+
+def hostile(x, weights):
+    """Functions without a value, without a least value, or without a gradient, in one program."""
+    log, line, cube, kink, square = weights
+    logarithm = jnp.log(jnp.where(log == 0, 1.0, x))
+    rest = line * x + cube * x**3 + kink * jnp.abs(x - 0.3) + square * x**2
+    return (log * logarithm + rest).sum()
+
+
+def solved(method, weights, *start):
+    problem = rs.Minimize(hostile, np.array(weights), x0=np.array(start))
+    return rs.solve(problem, method, rtol=1e-6, throw=False)
+
+
+@each
+def test_a_start_outside_of_the_domain_is_refused(method):
+    with pytest.raises(ValueError, match=r"^x0: given a point .*nan; needed"):
+        solved(method, BARRIER, -1.0, 2.0)
+
+
+@each
+def test_steps_out_of_the_domain_are_taken_back(method):
+    """There is no logarithm beyond 0, where steps from far away lead."""
+    assert np.allclose(solved(method, BARRIER, 3.0, 3.0).x, 0.1)
+
+
+@each
+def test_unbounded_functions_end_in_words(method):
+    line, cube = solved(method, LINE, -1.0, -1.0), solved(method, CUBE, -1.0, -1.0)
+    assert not line.converged
+    assert not cube.converged
+    assert cube.reason is rs.Reason.diverged
+    # Lazy steps do not grow without bound along a line.
+    assert line.reason in (rs.Reason.diverged, rs.Reason.stalled)
+
+
+@each
+def test_a_kink_is_no_answer(method):
+    """Gradients stay large however near the least value is."""
+    sol = solved(method, KINK, 2.0, -1.0)
+    assert not sol.converged
+    assert sol.reason in (rs.Reason.stalled, rs.Reason.breakdown)
+    assert sol.certificate.value > 0.5
