@@ -103,6 +103,7 @@ class Ellipsoids(Vectors):
     """Projections on ellipsoids in planes."""
 
     size = 4
+    chief = "L1SQP"
     dtypes = (np.float64, np.float32)
     exact = True
     returns_guesses = True
@@ -116,8 +117,11 @@ class Ellipsoids(Vectors):
     storages = ()
 
     def method(self, cls: type) -> Any:
-        """A method; projections on several rows, because those on one take long."""
-        return cls(block=4) if cls is rs.constrained.SketchedNewton else cls()
+        """A method; projections on several rows, because those on one take long, and directions
+        whose derivative is that of the steps."""
+        if cls is rs.constrained.SketchedNewton:
+            return cls(block=4)
+        return cls(solver="exact") if cls is rs.constrained.L1SQP else cls()
 
     def rtol(self, dtype: Any) -> float:
         """A relative tolerance that the precision carries."""

@@ -28,12 +28,11 @@ def modified(H: Any, G: Any, shift: Any) -> Any:
     return H + extra * jnp.eye(n, dtype=H.dtype)
 
 
-def of_full_rank(G: Any, share: Any) -> Any:
-    """Whether the least eigenvalue of G G^T is more than a share of the largest one."""
+def of_full_rank(G: Any, steepest: Any, share: Any) -> Any:
+    """Whether the least eigenvalue of G G^T is more than a share of the square of `steepest`."""
     if not G.shape[0]:
         return jnp.asarray(True)
-    values = jnp.linalg.eigvalsh(G @ G.T)
-    return values[0] > share * values[-1]
+    return jnp.linalg.eigvalsh(G @ G.T)[0] > share * steepest**2
 
 
 @jax.custom_jvp

@@ -292,10 +292,13 @@ class ConstrainedProblem(TreeProblem):
         return "function"
 
     def default_method(self) -> Any:
-        """The exact Newton variant for equations alone."""
+        """Newton's method for equations that may be independent, else the augmented Lagrangian."""
+        from resolvent.constrained.augmented_lagrangian import AugmentedLagrangian
         from resolvent.constrained.sketched_newton import SketchedNewton
 
-        return SketchedNewton("exact")
+        if self.missing(SketchedNewton.needs) is None:
+            return SketchedNewton("exact")
+        return AugmentedLagrangian()
 
     def describe(self) -> str:
         """Size of the unknown and the kinds of constraints."""

@@ -1,5 +1,6 @@
 """Newton's method for equality constraints, its systems solved by randomized projections."""
 
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -11,7 +12,6 @@ from resolvent._core.line_search import backtracked
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.norm import norm
-from resolvent._core.solution import Reason
 from resolvent._core.value import static
 from resolvent.constrained.conditions import Multipliers, errors, estimated
 from resolvent.constrained.derivatives import Local, hessian, local
@@ -19,6 +19,7 @@ from resolvent.constrained.exact_augmented_lagrangian import Penalties, merit, s
 from resolvent.constrained.inner_solve import Choices, System, falls, solved
 from resolvent.constrained.newton_system import attached, modified, newton_matrix, of_full_rank
 from resolvent.constrained.problem import ConstrainedProblem
+from resolvent.constrained.restoration import Restoration, at_rest, observed, restored
 from resolvent.constrained.sketches import SKETCHES
 
 _BURST = 64  # sketches at most that are drawn at once
@@ -34,6 +35,7 @@ class SketchedNewtonState(NamedTuple):
     weights: Penalties
     step: Any
     """The last step size."""
+    restoration: Restoration
     status: Any
     key: Any
     done: Any
@@ -75,8 +77,8 @@ class SketchedNewton(Method):
         beta: the share of the slope that a step must gain, in (0, 1/2).
         nu: the factor of the weights, above 1.
         shift: xi_B, the least curvature along the constraints after a modification.
-        singular: the least eigenvalue of G G^T relative to the largest one up to now, below which
-            the equations count as dependent.
+        singular: the least eigenvalue of G G^T below which the equations count as dependent,
+            relative to the largest |G|^2 up to now.
         most: inner steps after which a direction is taken as it is.
         multipliers: the first ones, a number or an array [m]; None for those of least squares.
 
@@ -92,8 +94,9 @@ class SketchedNewton(Method):
         For functions with three Lipschitz derivatives on a bounded set with independent gradients
         of the equations, the KKT error tends to 0 with probability one for the sketches; near a
         point with positive curvature along the constraints unit steps are taken and convergence is
-        linear, superlinear for `theta` that vanishes, quadratic for `exact`. An infeasible
-        problem ends at a point where the violation is stationary, with the reason `infeasible`.
+        linear, superlinear for `theta` that vanishes, quadratic for `exact`. Where the equations
+        become dependent or no step decreases the merit, the violation alone is minimized: the
+        solve ends there with the reason `infeasible`, or `breakdown` if they can be met.
 
     Example:
         ```python
@@ -175,11 +178,25 @@ class SketchedNewton(Method):
         weights = Penalties(*(jnp.asarray(w, x.dtype) for w in (*self.eta, self.delta)))
         zero, one = jnp.zeros((), jnp.int32), jnp.ones((), x.dtype)
         return SketchedNewtonState(
-            x, y, at, _error(x, at, y), weights, one, zero, jax.random.key_data(key), zero,
-            zero + 1, zero, zero,
+            x, y, at, _error(x, at, y), weights, one, at_rest(at), zero,
+            jax.random.key_data(key), zero, zero + 1, zero, zero,
         )  # fmt: skip
 
     def step(self, problem: Any, state: SketchedNewtonState) -> SketchedNewtonState:
+        return jax.lax.cond(
+            state.restoration.on, partial(self._restored, problem),
+            partial(self._stepped, problem), state,
+        )  # fmt: skip
+
+    def _restored(self, problem: Any, state: SketchedNewtonState) -> SketchedNewtonState:
+        x, at, restoration, code = restored(problem, state.x, state.at, None, state.restoration)
+        return state._replace(
+            x=x, at=at, error=_error(x, at, state.y), restoration=restoration,
+            status=code.astype(jnp.int32), done=state.done + 1,
+            evaluations=state.evaluations + 1,
+        )  # fmt: skip
+
+    def _stepped(self, problem: Any, state: SketchedNewtonState) -> SketchedNewtonState:
         x, y, at = state.x, state.y, state.at
         H = hessian(problem, x, y, at.inequalities)
         B = modified(H, at.jacobian, self.shift)
@@ -208,13 +225,14 @@ class SketchedNewton(Method):
         first = jnp.ones((), x.dtype)
         (x, y, at, after), alpha, tries = backtracked(look, refused, first, data, tries=40)
         lost = ~(after <= before + room) | ~jnp.isfinite(after)
-        full = of_full_rank(state.at.jacobian, self.singular)
-        status = jnp.where(~full | lost | ~jnp.isfinite(inner.left), Reason.breakdown.code, 0)
+        full = of_full_rank(state.at.jacobian, state.restoration.steepest, self.singular)
+        failed = ~full | lost | ~jnp.isfinite(inner.left)
         moved = state._replace(x=x, y=y, at=at, error=_error(x, at, y), weights=weights, step=alpha)
-        found = trees.where(status > 0, state, moved)
+        found = trees.where(failed, state, moved)
+        rest = observed(state.restoration, found.x, found.at, None, failed)
         return found._replace(
             key=jax.random.key_data(key),
-            status=status.astype(jnp.int32),
+            restoration=rest,
             done=state.done + 1,
             evaluations=state.evaluations + tries,
             hessians=state.hessians + 1,

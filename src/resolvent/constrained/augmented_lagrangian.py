@@ -1,0 +1,292 @@
+"""The augmented Lagrangian method for equations, inequalities and bounds."""
+
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from resolvent._core import trees
+from resolvent._core.checks import between, refuse
+from resolvent._core.line_search import backtracked
+from resolvent._core.memory import Memory
+from resolvent._core.method import Method
+from resolvent._core.norm import norm
+from resolvent._core.solution import Reason
+from resolvent.constrained.conditions import Multipliers, clipped, displacement, errors, estimated
+from resolvent.constrained.derivatives import Local, local
+from resolvent.constrained.problem import ConstrainedProblem
+from resolvent.constrained.projected_newton import Bent, direction
+from resolvent.constrained.restoration import Restoration, at_rest, observed, restored
+
+_FAR = 1e15  # what x grows to only where there is no answer
+
+
+class AugmentedLagrangianState(NamedTuple):
+    x: Any
+    """[n], within the bounds."""
+    at: Local
+    multipliers: Multipliers
+    """Those of the present augmented Lagrangian."""
+    rho: Any
+    tolerance: Any
+    """What its projected gradient is to come down to."""
+    violation: Any
+    """How far the constraints were from their conditions when multipliers last changed."""
+    unit: Any
+    """The size of the first projected gradient."""
+    stuck: Any
+    """Whether the last step was refused at every size: the gradient is rounding."""
+    error: Any
+    goal: Any
+    restoration: Restoration
+    status: Any
+    evaluations: Any
+    products: Any
+    updates: Any
+
+
+class AugmentedLagrangian(Method):
+    r"""Minimize with a quadratic penalty around multipliers, then correct the multipliers.
+
+    Solves `ConstrainedProblem` with every kind of constraint. With estimates y and z >= 0 of the
+    multipliers, an iteration is a Newton step, projected onto the bounds, on
+
+    $$f(x) + y^\top c(x) + \tfrac{\rho}{2} |c(x)|^2
+    + \tfrac{1}{2 \rho} \left( |\max(0, z + \rho h(x))|^2 - |z|^2 \right) .$$
+
+    Where its projected gradient has become small enough, y <- y + rho c and
+    z <- max(0, z + rho h); rho grows where the violation did not shrink enough since the last such
+    change. The Newton systems are solved by conjugate gradients with products alone.
+
+    Args:
+        rho: the first penalty weight.
+        growth: its factor, above 1.
+        progress: the share of the violation that may be left when the multipliers change without
+            a heavier penalty, in [0, 1); 0 makes it heavier every time.
+        tolerance: the first tolerance for the projected gradient, as a share of that at the start.
+        sharpen: its factor at each change of the multipliers, in (0, 1).
+        most: the weight beyond which the violation alone is minimized, to see whether the
+            constraints can be met at all; None for the precision's power -3/4.
+        decrease: the share of the slope that a step must gain, in (0, 1).
+        multipliers: the first ones, a `Multipliers` or one number for all; None for those of least
+            squares.
+
+    Raises:
+        TypeError: for multipliers that are no pair of arrays.
+        ValueError: for parameters outside these ranges, multipliers of another shape.
+
+    Cost per iteration:
+        f, its gradient, the constraints and their Jacobians for each step size tried, nearly always
+        one; a product with the Hessian of the Lagrangian for each inner step, n at most.
+
+    Convergence:
+        Limit points are stationary where the gradients of the active constraints are independent,
+        else they are stationary for the violation, which is reported as `infeasible`. Near an
+        answer with positive curvature along the active constraints the multipliers converge
+        linearly for bounded rho, with a ratio of order 1 / rho.
+
+    Example:
+        ```python
+        import jax.numpy as jnp, resolvent as rs
+        problem = rs.ConstrainedProblem(
+            lambda x: ((x - 2) ** 2).sum(), inequalities=lambda x: x.sum() - 2, bounds=(0.0, 0.7),
+            x0=jnp.zeros(3),
+        )
+        sol = rs.solve(problem, rs.constrained.AugmentedLagrangian(), rtol=1e-4)
+        assert jnp.allclose(sol.x, 2 / 3, atol=1e-3)
+        ```
+
+    Reference:
+        M. J. D. Powell (1969), A method for nonlinear constraints in minimization problems; R. T.
+        Rockafellar (1974), Augmented Lagrange multiplier functions and duality in nonconvex
+        programming; D. P. Bertsekas (1982), Projected Newton methods for optimization problems
+        with simple constraints.
+    """
+
+    rho: Any = 10.0
+    growth: Any = 10.0
+    progress: Any = 0.25
+    tolerance: Any = 0.1
+    sharpen: Any = 0.1
+    most: Any = None
+    decrease: Any = 1e-4
+    multipliers: Any = None
+
+    name: ClassVar[str] = "augmented-lagrangian"
+    solves: ClassVar = (ConstrainedProblem,)
+    engines: ClassVar = ("traced",)
+    monitored: ClassVar[int] = 300
+
+    def __post_init__(self) -> None:
+        infinity = float("inf")
+        for name in ("rho", "tolerance"):
+            between(name, getattr(self, name), 0.0, infinity, "It is a positive size.")
+        between("growth", self.growth, 1.0, infinity, "The penalty must become heavier.")
+        between("progress", self.progress, -1e-300, 1.0, "It is a share that is left.")
+        for name in ("sharpen", "decrease"):
+            between(name, getattr(self, name), 0.0, 1.0, "It is a share.")
+        if self.most is not None:
+            between("most", self.most, 0.0, infinity, "It is a penalty weight.")
+
+    def check(self, problem: Any) -> None:
+        self._first(problem)
+
+    def limit(self, problem: Any) -> int:
+        return 10_000
+
+    def _first(self, problem: Any) -> Any:
+        """The multipliers that were given, checked."""
+        given = self.multipliers
+        if given is None or (not isinstance(given, tuple) and not jnp.ndim(given)):
+            return given
+        if not isinstance(given, tuple) or len(given) != 2:
+            refuse(
+                TypeError, "multipliers", given=f"a {type(given).__name__}",
+                needed="a pair of arrays, or one number",
+                advice="Write resolvent.constrained.Multipliers(y, z).",
+            )  # fmt: skip
+        shapes, wanted = tuple(jnp.shape(part) for part in given), problem.counts()
+        if shapes != tuple((size,) for size in wanted):
+            refuse(
+                ValueError, "multipliers", given=f"shapes {shapes}",
+                needed=f"{wanted[0]} for equations and {wanted[1]} for inequalities",
+                advice="There is one for each.",
+            )  # fmt: skip
+        return given
+
+    def init(self, problem: Any, x0: Any, memory: Memory, key: Any) -> AugmentedLagrangianState:
+        x = problem.vector(x0)
+        bounds = problem.bounds_at(x)
+        x = clipped(x, bounds)
+        at, given = local(problem, x), self._first(problem)
+        if given is None:
+            pair = estimated(x, at, bounds)
+        elif isinstance(given, tuple):
+            pair = Multipliers(*(jnp.asarray(part, x.dtype) for part in given))
+        else:
+            pair = Multipliers(
+                jnp.full_like(at.equalities, given), jnp.full_like(at.inequalities, given)
+            )
+        one, zero = jnp.ones((), x.dtype), jnp.zeros((), jnp.int32)
+        unit = norm(displacement(x, _slope(at, pair, self.rho * one), bounds))
+        return AugmentedLagrangianState(
+            x, at, pair, self.rho * one, self.tolerance * unit, jnp.full_like(one, jnp.inf), unit,
+            jnp.asarray(False), errors(x, at, pair, bounds).total, 0 * one, at_rest(at), zero,
+            zero + 1, zero, zero,
+        )  # fmt: skip
+
+    def aim(self, state: AugmentedLagrangianState, goal: Any) -> AugmentedLagrangianState:
+        return state._replace(goal=jnp.asarray(goal, state.goal.dtype))
+
+    def step(self, problem: Any, state: AugmentedLagrangianState) -> AugmentedLagrangianState:
+        return jax.lax.cond(
+            state.restoration.on, partial(self._restored, problem),
+            partial(self._stepped, problem), state,
+        )  # fmt: skip
+
+    def _restored(self, problem: Any, state: AugmentedLagrangianState) -> Any:
+        bounds = problem.bounds_at(state.x)
+        x, at, restoration, code = restored(problem, state.x, state.at, bounds, state.restoration)
+        return state._replace(
+            x=x, at=at, error=errors(x, at, state.multipliers, bounds).total,
+            restoration=restoration, status=code.astype(jnp.int32),
+            evaluations=state.evaluations + 1,
+        )  # fmt: skip
+
+    def _stepped(self, problem: Any, state: AugmentedLagrangianState) -> Any:
+        bounds = problem.bounds_at(state.x)
+        state = self._updated(state, bounds)
+        x, at, pair, rho = state.x, state.at, state.multipliers, state.rho
+        slope, forces = _slope(at, pair, rho), _forces(at, pair, rho)
+        # As numbers: what a loop that is differentiated closes over must be of that kind.
+        pushing = (forces.inequalities > 0).astype(x.dtype)
+        bent = Bent(problem, x, forces, rho, at.jacobian, at.slopes, pushing)
+        d, products = direction(bent, slope, bounds, state.tolerance, state.unit)
+        before, size = _value(at, pair, rho)
+
+        def look(step: Any) -> Any:
+            there = clipped(x + step * d, bounds)
+            now = local(problem, there)
+            return there, now, _value(now, pair, rho)[0]
+
+        def refused(trial: Any, step: Any, before: Any, x: Any, slope: Any, room: Any) -> Any:
+            fall = slope @ (trial[0] - x)
+            return ~(trial[-1] <= before + self.decrease * fall + room)
+
+        room = 10 * jnp.finfo(x.dtype).eps * size
+        first = jnp.ones((), x.dtype)
+        (there, now, after), _, tries = backtracked(
+            look, refused, first, (before, x, slope, room), tries=50
+        )
+        stuck = ~(after <= before + room) | (there == x).all()
+        x, at = trees.where(stuck, (x, at), (there, now))
+        error = errors(x, at, _forces(at, pair, rho), bounds).total
+        far = norm(x) > _FAR * (1 + norm(problem.vector(problem.first)))
+        status = jnp.where(far, Reason.diverged.code, 0).astype(jnp.int32)
+        return state._replace(
+            x=x, at=at, stuck=stuck, error=error, status=status,
+            restoration=observed(state.restoration, x, at, bounds, rho > self._heaviest(x)),
+            evaluations=state.evaluations + tries, products=state.products + products,
+        )  # fmt: skip
+
+    def _heaviest(self, x: Any) -> Any:
+        return jnp.finfo(x.dtype).eps ** -0.75 if self.most is None else self.most
+
+    def _updated(self, state: AugmentedLagrangianState, bounds: Any) -> Any:
+        """The state with other multipliers where its minimization has come far enough."""
+        x, at, pair, rho = state.x, state.at, state.multipliers, state.rho
+        small = norm(displacement(x, _slope(at, pair, rho), bounds)) <= state.tolerance
+        due = small | state.stuck
+        after = _forces(at, pair, rho)
+        slack = jnp.minimum(after.inequalities / rho, -at.inequalities)
+        violation = norm(jnp.concatenate([at.equalities, slack]))
+        slow = due & ~(violation <= self.progress * state.violation) & (violation > 0)
+        tolerance = jnp.maximum(self.sharpen * state.tolerance, 0.1 * state.goal)
+        return state._replace(
+            multipliers=trees.where(due, after, pair),
+            rho=jnp.where(slow, self.growth * rho, rho),
+            tolerance=jnp.where(due, tolerance, state.tolerance),
+            violation=jnp.where(due, violation, state.violation),
+            updates=state.updates + due,
+        )
+
+    def measure(self, problem: Any, state: AugmentedLagrangianState) -> Any:
+        return state.error
+
+    def iterate(self, problem: Any, state: AugmentedLagrangianState) -> tuple[Any, Any]:
+        return problem.point(state.x), _forces(state.at, state.multipliers, state.rho)
+
+    def status(self, state: AugmentedLagrangianState) -> Any:
+        return state.status
+
+    def calls(self, problem: Any, state: AugmentedLagrangianState) -> dict[str, Any]:
+        return {
+            "evaluation": state.evaluations,
+            "hessian_product": state.products,
+            "multiplier_update": state.updates,
+        }
+
+
+def _forces(at: Local, pair: Multipliers, rho: Any) -> Multipliers:
+    """The multipliers that the augmented Lagrangian's gradient makes."""
+    return Multipliers(
+        pair.equalities + rho * at.equalities,
+        jnp.maximum(pair.inequalities + rho * at.inequalities, 0),
+    )
+
+
+def _slope(at: Local, pair: Multipliers, rho: Any) -> Any:
+    y, z = _forces(at, pair, rho)
+    return at.gradient + y @ at.jacobian + z @ at.slopes
+
+
+def _value(at: Local, pair: Multipliers, rho: Any) -> tuple[Any, Any]:
+    """The augmented Lagrangian, and the size of its terms."""
+    y, z = pair
+    c = at.equalities
+    along = y * c
+    pushed = jnp.maximum(z + rho * at.inequalities, 0)
+    extra = 0.5 * rho * (c @ c) + 0.5 * (pushed @ pushed - z @ z) / rho
+    size = jnp.abs(at.value) + jnp.abs(along).sum() + jnp.abs(extra)
+    return at.value + along.sum() + extra, size

@@ -1,0 +1,310 @@
+"""Sequential quadratic programming for equations, with the l1 merit and inexact steps."""
+
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from resolvent._core import trees
+from resolvent._core.checks import between, count, one_of
+from resolvent._core.line_search import backtracked
+from resolvent._core.memory import Memory
+from resolvent._core.method import Method
+from resolvent._core.value import static
+from resolvent.constrained import minimal_residual
+from resolvent.constrained.conditions import Multipliers, errors, estimated
+from resolvent.constrained.derivatives import Local, hessian, local
+from resolvent.constrained.newton_system import attached, modified, newton_matrix, of_full_rank
+from resolvent.constrained.problem import ConstrainedProblem
+from resolvent.constrained.restoration import Restoration, at_rest, observed, restored
+from resolvent.constrained.sketched_newton import first_multipliers
+
+_ROUNDED = 10.0  # units in the last place of what a residual is a difference of
+_CURVED = 1e-8  # the least share of |d|^2 that a model is taken to be bent by
+
+
+class L1SQPState(NamedTuple):
+    x: Any
+    """[n]"""
+    y: Any
+    """[m]"""
+    at: Local
+    error: Any
+    mu: Any
+    """The weight of |c|_1 in the merit."""
+    kappa: Any
+    """The share of the right-hand side that an inner residual may have."""
+    step: Any
+    """The last step size."""
+    restoration: Restoration
+    status: Any
+    done: Any
+    evaluations: Any
+    hessians: Any
+    inner: Any
+
+
+class _System(NamedTuple):
+    """K z = b, what it models, and what bends the model."""
+
+    K: Any
+    b: Any
+    B: Any
+    gradient: Any
+    values: Any
+
+
+class _Search(NamedTuple):
+    """A direction on its way."""
+
+    krylov: Any
+    mu: Any
+    kappa: Any
+    done: Any
+
+
+class L1SQP(Method):
+    """Inexact sequential quadratic programming with the merit f + mu |c|_1.
+
+    Solves `ConstrainedProblem` without inequalities and bounds. The Newton system of the conditions
+    of Lagrange is solved by GMRES, until the direction d reduces the model of the merit,
+
+        reduction = mu (|c|_1 - |c + G d|_1) - grad f^T d ,
+
+    by enough. The line search asks for a share of that reduction.
+
+    Args:
+        rule: when the inner solve ends. `tests`: the residual is at most `kappa` times the
+            right-hand side and the model is reduced for the present mu; or both parts of the
+            residual are small beside |c|_1, that of the equations at most `feasible` and that of
+            the gradient at most `stationary` times, and mu grows until the model is reduced.
+            `adaptive`: the residual is at most kappa times the right-hand side; where the model is
+            not reduced then, mu grows by `nu` and kappa shrinks by its square, for good.
+        solver: `krylov`: GMRES; `exact`: a factorization, which meets every test.
+        mu: the first weight of the violation.
+        kappa: the first relative accuracy, in (0, 1).
+        feasible: epsilon of the second test, in (0, 1).
+        stationary: beta of the second test.
+        sigma: the share of mu |c|_1 by which the model must be reduced, in (0, 1).
+        nu: the factor of `adaptive`, above 1.
+        decrease: the share of the reduction that a step must gain, in (0, 1).
+        shift: the least curvature along the constraints after a modification.
+        singular: the least eigenvalue of G G^T below which the equations count as dependent,
+            relative to the largest |G|^2 up to now.
+        most: inner steps after which a direction is taken as it is.
+        multipliers: the first ones, a number or an array [m]; None for those of least squares.
+
+    Raises:
+        ValueError: for parameters outside these ranges, or more equations than unknowns.
+
+    Cost per iteration:
+        One Hessian of the Lagrangian; f, its gradient, c and its Jacobian for each step size
+        tried; a product of n + m rows for each inner step, and as many rows kept as inner steps.
+
+    Convergence:
+        For bounded weights mu and independent gradients of the equations, every limit point is
+        stationary. The merit is not smooth: near an answer it may refuse unit steps (the Maratos
+        effect). Where the equations become dependent or no step decreases the merit, the violation
+        alone is minimized: the solve ends there with the reason `infeasible`, or `breakdown` if the
+        equations can be met.
+
+    Example:
+        ```python
+        import jax.numpy as jnp, resolvent as rs
+        problem = rs.ConstrainedProblem(
+            lambda x: ((x - 2) ** 2).sum(), lambda x: x @ x - 1, x0=jnp.array([1.0, 0.5])
+        )
+        sol = rs.solve(problem, rs.constrained.L1SQP(), rtol=1e-5)
+        assert jnp.allclose(sol.x, 0.5**0.5, atol=1e-4)
+        ```
+
+    Reference:
+        R. H. Byrd, F. E. Curtis, J. Nocedal (2008), An inexact SQP method for equality constrained
+        optimization, SIAM Journal on Optimization 19. The rule `adaptive`: I. Hong, S. Na, M. W.
+        Mahoney, M. Kolar (2023), arXiv 2305.18379.
+    """
+
+    rule: str = static(default="adaptive")
+    solver: str = static(default="krylov")
+    mu: Any = 1.0
+    kappa: Any = 0.1
+    feasible: Any = 0.1
+    stationary: Any = 10.0
+    sigma: Any = 0.1
+    nu: Any = 1.5
+    decrease: Any = 1e-4
+    shift: Any = 0.1
+    singular: Any = 1e-12
+    most: int = 10_000
+    multipliers: Any = None
+
+    name: ClassVar[str] = "l1-sqp"
+    solves: ClassVar = (ConstrainedProblem,)
+    needs: ClassVar[tuple[str, ...]] = (
+        "equality_constraints_alone",
+        "at_most_as_many_equations_as_unknowns",
+    )
+    engines: ClassVar = ("traced",)
+    monitored: ClassVar[int] = 100
+
+    def __post_init__(self) -> None:
+        one_of("rule", self.rule, ("tests", "adaptive"))
+        one_of("solver", self.solver, ("krylov", "exact"))
+        count("most", self.most, least=1)
+        infinity = float("inf")
+        for name in ("mu", "stationary", "shift"):
+            between(name, getattr(self, name), 0.0, infinity, "It is a positive size.")
+        for name in ("kappa", "feasible", "sigma", "decrease", "singular"):
+            between(name, getattr(self, name), 0.0, 1.0, "It is a share.")
+        between("nu", self.nu, 1.0, infinity, "The weight must grow.")
+
+    def check(self, problem: Any) -> None:
+        first_multipliers(self.multipliers, problem)
+
+    def limit(self, problem: Any) -> int:
+        return 10_000
+
+    def init(self, problem: Any, x0: Any, memory: Memory, key: Any) -> L1SQPState:
+        x = problem.vector(x0)
+        at = local(problem, x)
+        y = first_multipliers(self.multipliers, problem)
+        y = estimated(x, at, None).equalities if y is None else jnp.full_like(at.equalities, y)
+        zero, one = jnp.zeros((), jnp.int32), jnp.ones((), x.dtype)
+        return L1SQPState(
+            x, y, at, _error(x, at, y), self.mu * one, self.kappa * one, one, at_rest(at), zero,
+            zero, zero + 1, zero, zero,
+        )  # fmt: skip
+
+    def step(self, problem: Any, state: L1SQPState) -> L1SQPState:
+        return jax.lax.cond(
+            state.restoration.on, partial(self._restored, problem),
+            partial(self._stepped, problem), state,
+        )  # fmt: skip
+
+    def _restored(self, problem: Any, state: L1SQPState) -> L1SQPState:
+        x, at, restoration, code = restored(problem, state.x, state.at, None, state.restoration)
+        return state._replace(
+            x=x, at=at, error=_error(x, at, state.y), restoration=restoration,
+            status=code.astype(jnp.int32), done=state.done + 1,
+            evaluations=state.evaluations + 1,
+        )  # fmt: skip
+
+    def _stepped(self, problem: Any, state: L1SQPState) -> L1SQPState:
+        x, y, at = state.x, state.y, state.at
+        B = modified(hessian(problem, x, y, at.inequalities), at.jacobian, self.shift)
+        b = -jnp.concatenate([at.gradient + y @ at.jacobian, at.equalities])
+        system = _System(newton_matrix(B, at.jacobian), b, B, at.gradient, at.equalities)
+        still = jax.lax.stop_gradient((system, state.mu, state.kappa))
+        search = self._direction(*still)
+        z = attached(search.krylov.z, system.K, b)
+        gain, _ = self._model(system, z, search.mu)
+        before = at.value + search.mu * jnp.abs(at.equalities).sum()
+
+        def look(step: Any) -> Any:
+            there = x + step * z[: x.size], y + step * z[x.size :]
+            now = local(problem, there[0])
+            return *there, now, now.value + search.mu * jnp.abs(now.equalities).sum()
+
+        def refused(trial: Any, step: Any, before: Any, gain: Any, room: Any) -> Any:
+            return ~(trial[-1] <= before - self.decrease * step * gain + room)
+
+        # Near an answer the merit falls by less than rounding shows.
+        size = jnp.abs(at.value) + search.mu * jnp.abs(at.equalities).sum()
+        room = 10 * jnp.finfo(x.dtype).eps * size
+        first = jnp.ones((), x.dtype)
+        (x, y, at, after), alpha, tries = backtracked(
+            look, refused, first, (before, gain, room), tries=40
+        )
+        lost = ~(after <= before + room) | ~jnp.isfinite(after)
+        full = of_full_rank(state.at.jacobian, state.restoration.steepest, self.singular)
+        failed = ~full | lost
+        moved = state._replace(
+            x=x, y=y, at=at, error=_error(x, at, y), mu=search.mu, kappa=search.kappa, step=alpha
+        )
+        found = trees.where(failed, state, moved)
+        return found._replace(
+            restoration=observed(state.restoration, found.x, found.at, None, failed),
+            done=state.done + 1,
+            evaluations=state.evaluations + tries,
+            hessians=state.hessians + 1,
+            inner=state.inner + search.krylov.used,
+        )
+
+    def _direction(self, system: _System, mu: Any, kappa: Any) -> _Search:
+        """Inner steps until the rule is satisfied; mu and kappa change on the way."""
+        K, b = system.K, system.b
+        krylov = minimal_residual.begun(b, b.size)
+        if self.solver == "exact":
+            z = jnp.linalg.solve(K, b)
+            krylov = krylov._replace(z=z, r=b - K @ z, used=krylov.used + 1)
+        begin = self._judged(system, _Search(krylov, mu, kappa, jnp.asarray(False)))
+
+        def goes_on(search: _Search) -> Any:
+            return ~search.done & jnp.isfinite(search.krylov.r).all()
+
+        def more(search: _Search) -> _Search:
+            if self.solver == "krylov":
+                search = search._replace(krylov=minimal_residual.stepped(K, search.krylov))
+            return self._judged(system, search)
+
+        return jax.lax.while_loop(goes_on, more, begin)
+
+    def _model(self, system: _System, z: Any, mu: Any) -> tuple[Any, Any]:
+        """The reduction of the model along a direction, and by how much it must be."""
+        n = system.gradient.size
+        d, c = z[:n], system.values
+        left = jnp.abs((system.K @ z)[n:] + c).sum()
+        size = jnp.abs(c).sum()
+        bend = jnp.maximum(0.5 * d @ system.B @ d, _CURVED * d @ d)
+        gain = mu * (size - left) - system.gradient @ d
+        return gain, bend + self.sigma * mu * jnp.maximum(size, left - size)
+
+    def _judged(self, system: _System, search: _Search) -> _Search:
+        """Whether the direction will do, and the weights that the rule gives it."""
+        n, c = system.gradient.size, system.values
+        krylov, mu, kappa = search.krylov, search.mu, search.kappa
+        z, r = krylov.z, krylov.r
+        gain, wanted = self._model(system, z, mu)
+        reduced = gain >= wanted
+        whole, size = jnp.abs(system.b).sum(), jnp.abs(c).sum()
+        eps = jnp.finfo(z.dtype).eps
+        exact = jnp.abs(r).sum() <= _ROUNDED * eps * (jnp.abs(system.K) @ jnp.abs(z)).sum()
+        spent = (krylov.used >= self.most) | exact | (self.solver == "exact")
+        close = (jnp.abs(r).sum() <= kappa * whole) | spent
+        along, across = jnp.abs(r[:n]).sum(), jnp.abs(r[n:]).sum()
+        # The weight for which a direction that meets the linearized equations reduces the model.
+        bend = jnp.maximum(0.5 * z[:n] @ system.B @ z[:n], _CURVED * z[:n] @ z[:n])
+        room = (1 - self.sigma) * (size - across)
+        needed = (system.gradient @ z[:n] + bend) / jnp.where(room > 0, room, 1)
+        heavier = jnp.where(room > 0, jnp.maximum(mu, 1.01 * needed), mu)
+        if self.rule == "tests":
+            second = (across <= self.feasible * size) & (along <= self.stationary * size)
+            first = close & reduced
+            second = (second & (size > 0)) | (spent & (room > 0))
+            mu = jnp.where(first | ~second, mu, heavier)
+            return _Search(krylov, mu, kappa, first | second | spent)
+        fails = close & ~reduced & ~spent
+        mu = jnp.where(fails, self.nu * mu, jnp.where(close & ~reduced, heavier, mu))
+        kappa = jnp.where(fails, kappa / self.nu**2, kappa)
+        return _Search(krylov, mu, kappa, (close & reduced) | spent)
+
+    def measure(self, problem: Any, state: L1SQPState) -> Any:
+        return state.error
+
+    def iterate(self, problem: Any, state: L1SQPState) -> tuple[Any, Any]:
+        return problem.point(state.x), Multipliers(state.y, state.at.inequalities)
+
+    def status(self, state: L1SQPState) -> Any:
+        return state.status
+
+    def calls(self, problem: Any, state: L1SQPState) -> dict[str, Any]:
+        return {
+            "evaluation": state.evaluations,
+            "hessian": state.hessians,
+            "inner_step": state.inner,
+        }
+
+
+def _error(x: Any, at: Local, y: Any) -> Any:
+    return errors(x, at, Multipliers(y, at.inequalities), None).total

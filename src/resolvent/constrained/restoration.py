@@ -1,0 +1,87 @@
+"""What is left to do where constraints seem to contradict each other: to violate them least."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from resolvent._core import trees
+from resolvent._core.norm import norm
+from resolvent._core.solution import Reason
+from resolvent.constrained.conditions import clipped, freed, violated
+from resolvent.constrained.derivatives import Local, local
+
+_STEPS = 300  # after which the question stays open
+
+
+class Restoration(NamedTuple):
+    """How far the search for the least violation is."""
+
+    on: Any
+    damping: Any
+    steps: Any
+    steepest: Any
+    """The largest norm of the constraints' derivatives so far."""
+    first: Any
+    """The violation where the search began."""
+
+
+def at_rest(at: Local) -> Restoration:
+    """Not begun."""
+    one = jnp.ones((), at.gradient.dtype)
+    return Restoration(
+        jnp.asarray(False), 1e-3 * one, jnp.zeros((), jnp.int32), steepness(at), one
+    )  # fmt: skip
+
+
+def steepness(at: Local) -> Any:
+    """The norm of the derivatives of all constraints."""
+    return norm(jnp.concatenate([at.jacobian, at.slopes])) if _rows(at) else 0 * at.value
+
+
+def _rows(at: Local) -> int:
+    return at.equalities.size + at.inequalities.size
+
+
+def observed(restoration: Restoration, v: Any, at: Local, bounds: Any, begin: Any) -> Restoration:
+    """The same, after a step elsewhere, begun where the condition holds."""
+    size, _ = violated(v, at, bounds)
+    return restoration._replace(
+        on=restoration.on | begin,
+        first=jnp.where(begin, size, restoration.first),
+        steepest=jnp.maximum(restoration.steepest, steepness(at)),
+    )
+
+
+def restored(
+    problem: Any, v: Any, at: Local, bounds: Any, restoration: Restoration
+) -> tuple[Any, Local, Restoration, Any]:
+    """One damped Gauss-Newton step on half the squared violation, and the code of a `Reason`.
+
+    `infeasible` where the violation is stationary and does not vanish: its slope is at most the
+    root of the precision times what the violation and the steepest derivatives would give.
+    `breakdown` where it vanishes: the constraints can be met, but depend on each other.
+    """
+    size, slope = violated(v, at, bounds)
+    rows = jnp.concatenate([at.jacobian, jnp.where(at.inequalities[:, None] > 0, at.slopes, 0)])
+    free = freed(v, slope, bounds)
+    rows = rows * free
+    room = restoration.damping * jnp.where(size > 0, norm(rows) ** 2, 1) if _rows(at) else 1.0
+    bent = rows.T @ rows + room * jnp.eye(v.size, dtype=v.dtype)
+    there = clipped(v - jnp.linalg.solve(bent, slope * free), bounds)
+    now = local(problem, there)
+    after, after_slope = violated(there, now, bounds)
+    better = after < size
+    v, at = trees.where(better, (there, now), (v, at))
+    size, slope = jnp.where(better, after, size), jnp.where(better, after_slope, slope)
+    damping = jnp.where(better, 0.2 * restoration.damping, 5 * restoration.damping)
+    eps = jnp.finfo(v.dtype).eps
+    steepest = jnp.maximum(restoration.steepest, steepness(at))
+    met = size <= eps**0.75 * restoration.first
+    level = norm(slope) <= eps**0.5 * steepest * size
+    steps = restoration.steps + 1
+    ended = met | (steps >= _STEPS)
+    code = jnp.where(level & ~met, Reason.infeasible.code, jnp.where(
+        ended, Reason.breakdown.code, 0
+    ))  # fmt: skip
+    damping = jnp.clip(damping, eps, 1 / eps)
+    return v, at, restoration._replace(damping=damping, steps=steps, steepest=steepest), code
