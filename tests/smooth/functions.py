@@ -1,10 +1,13 @@
 """Functions for tests of smooth problems, and methods step by step."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from resolvent._core.memory import Memory
+from resolvent._core.traced import join, split
 
 
 def rosenbrock(x):
@@ -41,20 +44,18 @@ def definite(n=5, seed=0):
 
 def states(problem, method, steps):
     """The states before each of so many steps and after the last, stacked."""
+    known, arguments = split((problem.prepare("traced"), method))
+    return jax.device_get(_states(known, steps, arguments))
 
-    @jax.jit
-    def run(problem, method):
-        def one(state, _):
-            state = method.step(problem, state)
-            return state, state
 
-        first = method.init(problem, problem.start(None), Memory(), None)
-        first = jax.tree_util.tree_map(
-            lambda a, b: jnp.asarray(a, b.dtype),
-            first,
-            jax.eval_shape(lambda s: one(s, 0)[0], first),
-        )
-        last = jax.lax.scan(one, first, None, length=steps)[1]
-        return jax.tree_util.tree_map(lambda a, b: jnp.concatenate([a[None], b]), first, last)
+@partial(jax.jit, static_argnums=(0, 1))
+def _states(known, steps, arguments):
+    problem, method = join(known, arguments)
 
-    return run(problem.prepare("traced"), method)
+    def one(state, _):
+        state = method.step(problem, state)
+        return state, state
+
+    first = method.init(problem, problem.start(None), Memory(), None)
+    last = jax.lax.scan(one, first, None, length=steps)[1]
+    return jax.tree_util.tree_map(lambda a, b: jnp.concatenate([a[None], b]), first, last)

@@ -1,0 +1,68 @@
+"""Trust regions: as good as SciPy's, in single precision and in batches too."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+from smooth.functions import rosenbrock, states
+
+import resolvent as rs
+from resolvent.smooth import TrustRegion
+
+VOICE = r"(?s)^.+: given .+; needed .+\. .+"
+START = np.array([-1.2, 1.0, 0.3, -0.5, 2.0])
+
+
+@pytest.mark.parametrize("kind", ["exact", pytest.param("truncated", marks=pytest.mark.slow)])
+def test_no_more_steps_than_scipy(kind):
+    """Of its kind, with room for other radii."""
+    found = scipy.optimize.minimize(
+        scipy.optimize.rosen, START, jac=scipy.optimize.rosen_der, hess=scipy.optimize.rosen_hess,
+        method="trust-exact" if kind == "exact" else "trust-ncg", options={"gtol": 1e-8},
+    )  # fmt: skip
+    sol = rs.solve(rs.Minimize(rosenbrock, x0=START), TrustRegion(kind), rtol=0.0, atol=1e-8)
+    assert np.allclose(sol.x, found.x, atol=1e-7)
+    assert sol.steps <= 1.2 * found.nit
+    if kind == "exact":
+        assert sol.calls["gradient"] == sol.steps + 1
+        # A step that is refused needs no other Hessian.
+        assert sol.calls["hessian"] <= sol.steps + 1
+    else:
+        assert sol.calls["product"] <= 2 * START.size * sol.steps + 1
+
+
+def test_refused_steps_change_the_radius_alone():
+    with jax.enable_x64(True):
+        found = states(rs.Minimize(rosenbrock, x0=START), TrustRegion(radius=100.0), 25)
+    still = (found.x[1:] == found.x[:-1]).all(axis=1)
+    assert still.any()
+    assert (~still).any()
+    assert (np.diff(found.hessians)[still] == 0).all()
+    assert (np.diff(found.hessians)[~still] == 1).all()
+    assert (found.radius[1:][still] < found.radius[:-1][still]).all()
+    assert (np.diff(found.value) <= 0).all()
+
+
+def test_a_batch_in_single_precision_agrees_with_its_members():
+    starts = np.stack([START, -START, np.zeros(5)]).astype(np.float32)
+    problems = [rs.Minimize(rosenbrock, x0=jnp.asarray(start), unit=1e3) for start in starts]
+    batch = rs.solve_batch(problems, TrustRegion(), rtol=1e-6)
+    assert batch.converged.all()
+    assert batch.x.dtype == jnp.float32
+    one = rs.solve(problems[1], TrustRegion(), rtol=1e-6)
+    assert np.allclose(batch.x[1], one.x, atol=1e-4)
+
+
+def test_bad_parameters_are_refused():
+    for given, name in (
+        ({"subproblem": "dogleg"}, "subproblem"),
+        ({"radius": 0.0}, "radius"),
+        ({"inner": 0}, "inner"),
+    ):
+        with pytest.raises(ValueError, match=VOICE) as caught:
+            TrustRegion(**given)
+        assert str(caught.value).startswith(name)
+    problem = rs.Minimize(rosenbrock, x0=START, second_order=True)
+    with pytest.raises(ValueError, match=r"^subproblem: given 'truncated' for second-order points"):
+        rs.solve(problem, TrustRegion("truncated"))
