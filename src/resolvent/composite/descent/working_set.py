@@ -13,8 +13,8 @@ from resolvent.composite.design import DenseDesign, same_leaves
 from resolvent.functions import LeastSquares
 
 _MODELS = 20  # quadratic models on one working set
-_SHARE = 0.1, 1e-4  # of what is aimed at: how far a model may stay above its minimum, and the model
-# of a quadratic loss, which is not replaced by another one
+_SHARE = 0.1  # of what is aimed at: how far a model may stay above its minimum
+_FINE = 1e-4  # the same by epochs alone, of a quadratic loss, which has no other model to come
 _DECREASE, _HALVINGS = 1e-4, 40
 _FLAT = 1e-2, 0.1  # of the largest curvature: the least of the first model, and its factor then
 _LEAST_WORTH, _WORTH = 0.1, 0.3  # parts of what steps along single coordinates gain
@@ -221,7 +221,8 @@ class WorkingSet:
         own, slope = w[at], g[at]
         epochs = models = systems = 0
         floor = 4 * np.finfo(w.dtype).eps * float(abs(problem.unit)) / chosen.size
-        least = max(_SHARE[self.quadratic] * aim if exact else aim, floor)
+        fine = self.quadratic and not self._takes_gram(own.size)
+        least = max((_FINE if fine else _SHARE) * aim if exact else aim, floor)
         before = None if self.quadratic else self._objective(penalty, own, z)
         majorized, known, seen = False, exact and goal > 0 and self.quadratic, np.inf
         while True:
