@@ -21,6 +21,7 @@ from suite.fixed_points import FixedPoints
 from suite.fractional import Fractionals
 from suite.inclusions import Inclusions
 from suite.linear import Linear
+from suite.metrics import Metrics
 from suite.players import Players
 from suite.quadratic_programs import Programs
 from suite.saddles import Bilinear, Composites
@@ -58,6 +59,9 @@ HOUSES = {
     rs.SparseRecovery: Recoveries(),
     rs.Minimize: Smooths(),
     rs.ConstrainedProblem: Ellipsoids(),
+    rs.constrained.MetricNearness: Metrics(),
+    rs.constrained.CorrelationClustering: Metrics(),
+    rs.constrained.Separated: Metrics(),
 }
 
 # Their rules compare numbers that rounding alone can order, or divide by differences that are
