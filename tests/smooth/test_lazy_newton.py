@@ -22,6 +22,7 @@ from resolvent.smooth import LazyNewton
 
 VOICE = r"(?s)^.+: given .+; needed .+\. .+"
 n = 5
+MS = np.int32(1), np.int32(3)  # NumPy's integers: one program
 
 
 class Reference:
@@ -132,17 +133,16 @@ def test_a_quadratic_takes_one_step_and_no_notice_of_m():
     assert np.allclose(sol.x, answer)
     # The model is as good with an old Hessian: to the last digit the path is the same.
     with jax.enable_x64(True):
-        paths = [states(problem, LazyNewton("cubic", m, M=2.0), 7).x for m in (1, 3)]
+        paths = [states(problem, LazyNewton("cubic", m, M=2.0), 7).x for m in MS]
     assert np.abs(paths[0][1] - answer).max() > 0.1
     assert np.allclose(*paths, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("m", [pytest.param(1, marks=pytest.mark.slow), 4])
-def test_hessians_are_counted(m):
+def test_hessians_are_counted():
     A, b = definite()
     problem = rs.Minimize(quadratic, (A, b), x0=np.zeros(n), convex=True)
-    method = LazyNewton("cubic", m, M=50.0)
-    for steps in (1, 4, 5, 9):
+    for m, steps in ((1, 3), (4, 1), (4, 4), (4, 5), (4, 9)):
+        method = LazyNewton("cubic", np.int32(m), M=50.0)
         sol = rs.solve(problem, method, rtol=1e-14, max_steps=steps, throw=False)
         assert sol.calls["hessian"] == sol.calls["factorization"] == math.ceil(steps / m)
         assert sol.calls["gradient"] == steps + 1
@@ -177,9 +177,7 @@ def test_a_constant_that_is_too_small_is_doubled():
     assert float(sol.witness["M"]) == pytest.approx(1e-8 * 2.0 ** int(sol.witness["rejected"]))
 
 
-@pytest.mark.parametrize(
-    "m", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("m", [1, 2, 3])
 def test_old_hessians_near_the_answer_give_orders_above_two(m):
     """A cycle of m steps of Newton's method with one Hessian has order m + 1."""
     with jax.enable_x64(True):
@@ -187,8 +185,8 @@ def test_old_hessians_near_the_answer_give_orders_above_two(m):
             rs.solve(soft_problem(), LazyNewton("adaptive"), rtol=1e-15, throw=False).x
         )
         problem = soft_problem().but(first=np.asarray(answer) + 0.05)
-        found = states(problem, LazyNewton("newton", m), 3 * m)
-        errors = np.linalg.norm(found.x[::m] - answer, axis=1)
+        found = states(problem, LazyNewton("newton", np.int32(m)), 9)
+        errors = np.linalg.norm(found.x[: 3 * m + 1 : m] - answer, axis=1)
     orders = np.log(errors[2:]) / np.log(errors[1:-1])
     # Constants count, too; what follows is below all rounding.
     seen = errors[2:] > 1e-13

@@ -72,7 +72,8 @@ class LazyNewton(Method):
 
     Args:
         variant: "adaptive", "cubic", "regularized" or "newton".
-        m: steps with one Hessian; None for the number of unknowns, and 50 at most.
+        m: steps with one Hessian; None for the number of unknowns, and 50 at most. With NumPy's
+            integers for Python's, methods of different m are one compiled program.
         M: the constant, and the first one of "adaptive". None there stands for the change of the
             Hessian along the first gradient, and in the others for what the theory asks for with
             the problem's `hessian_lipschitz` L: 6 m L, or 3 m L for "regularized".
@@ -117,7 +118,7 @@ class LazyNewton(Method):
     """
 
     variant: str = static(default="adaptive")
-    m: int | None = static(default=None)
+    m: Any = None
     M: Any = None
     early: bool = static(default=True)
     slow: Any = None
@@ -129,7 +130,7 @@ class LazyNewton(Method):
 
     def __post_init__(self) -> None:
         one_of("variant", self.variant, ("adaptive", "cubic", "regularized", "newton"))
-        if self.m is not None:
+        if self.m is not None and not is_traced(self.m):
             count("m", self.m, least=1)
         if self.M is not None and not is_traced(self.M):
             nonnegative("M", self.M)
@@ -158,7 +159,7 @@ class LazyNewton(Method):
         if self.metric is not None and not is_traced(self.metric):
             _check_metric(self.metric, problem.unknowns())
 
-    def _lifetime(self, problem: Minimize) -> int:
+    def _lifetime(self, problem: Minimize) -> Any:
         return min(problem.unknowns(), _LONGEST) if self.m is None else self.m
 
     def init(self, problem: Minimize, x0: Any, memory: Memory, key: Any) -> LazyNewtonState:
