@@ -93,6 +93,19 @@ def test_a_path_gives_the_answers_of_its_problems(storage, penalty):
     )
 
 
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_path_costs_little_more_than_a_product_a_weight(dense):
+    # Working sets hold what is needed before it is, and are left when their own gap is small.
+    rng = np.random.default_rng(0)
+    X = scipy.sparse.random_array((400, 800), density=0.02, rng=rng, format="csc")
+    w = rng.standard_normal(800) * (rng.random(800) < 0.1)
+    y = X @ w + 0.01 * rng.standard_normal(400)
+    lasso = rs.GeneralizedLinear(X.toarray() if dense else X, y, penalty=functions.L1(1.0))
+    found = rs.composite.path(lasso, 40, rtol=1e-9)
+    assert found.converged
+    assert sum(each.calls["matvec"] for each in found.solutions) <= 1.25 * 40
+
+
 def test_the_order_of_weights_is_free_and_a_path_may_end_early():
     up = path(lasso(), np.array([0.01, 0.1, 1.0]), rtol=1e-12)
     down = path(lasso(), np.array([1.0, 0.1, 0.01]), rtol=1e-12)

@@ -45,8 +45,10 @@ class CoordinateDescent(Method):
 
     Solves `GeneralizedLinear` problems with penalties that are sums over coordinates. One step adds
     to a working set the coordinates that violate optimality most, half as many as are not zero, and
-    minimizes the objective over the set, as well as the coordinates outside make worth while: by
-    quadratic models of the loss with a line search (one model, exact, for least squares). Models
+    in what room they leave those that come nearest to it. Then it minimizes the objective over the
+    set, as well as the coordinates outside make worth while, and where none of these violates
+    optimality until the set's own gap is small (least squares): by quadratic models of the loss
+    with a line search (exact ones, without it, for least squares). Models
     are minimized by cyclic coordinate descent on their Gram matrix, with a step to the minimizer on
     the present support and signs after any few epochs, or without that matrix by epochs whose
     iterates are extrapolated.
