@@ -31,7 +31,6 @@ def _curved(columns, coefficients, begin, end, x, inverse, theta):
 @numba.njit(nogil=True)
 def _root(columns, coefficients, begin, end, bound, x, inverse, low, high):
     """The theta between low and high at which the row holds as an equation."""
-    theta = high if high < 0.0 or low == 0.0 else 0.0
     theta = 0.5 * (low + high)
     for _ in range(_ROOT_STEPS):
         total, slope, size = _curved(columns, coefficients, begin, end, x, inverse, theta)

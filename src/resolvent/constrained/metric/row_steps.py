@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from resolvent.constrained.metric.rows import RowList, rows_of
+from resolvent.constrained.metric.rows import RowList, foreign_keys, rows_of
 from resolvent.constrained.metric.separated import Separated, fresh_rows
 
 _SLACK = 4 * float(np.finfo(np.float64).eps)  # excess that is rounding
@@ -54,12 +54,20 @@ class RowSteps:
 
     def look(self, x: Any, rows: RowList) -> tuple[RowList, float, int]:
         """The violated rows that are new, the error at x, and that the oracle was asked once."""
-        fresh = fresh_rows(self.problem, x, rows, self.slack, None)
-        error = self._error(x, rows)
+        problem = self.problem
+        if problem.oracle is None:
+            asked = None
+            fresh = self._fresh(x, rows, np.arange(problem.b.size))
+        else:
+            asked = problem.asked(x)
+            fresh = fresh_rows(*asked, foreign_keys(*asked), x, rows, self.slack)
+        error = problem.measured(x, rows, asked).error
         return self._moved(fresh, x), error, 1
 
-    def _error(self, x: Any, rows: RowList) -> float:
-        return self.problem.measured(x, rows).error
+    def _fresh(self, x: Any, rows: RowList, some: Any) -> RowList:
+        problem = self.problem
+        keys = (some + 1).astype(np.uint64)
+        return fresh_rows(problem.A[some], problem.b[some], keys, x, rows, self.slack)
 
     def _moved(self, fresh: RowList, x: Any) -> RowList:
         if self.at_once and fresh.z.size:
@@ -69,7 +77,7 @@ class RowSteps:
     def sample(self, x: Any, rows: RowList, many: int, rng: Any) -> RowList:
         """The violated rows among some, each as likely as any other."""
         some = rng.integers(0, self.problem.b.size, many)
-        return self._moved(fresh_rows(self.problem, x, rows, self.slack, np.unique(some)), x)
+        return self._moved(self._fresh(x, rows, np.unique(some)), x)
 
     def warm(self, value: Any) -> RowList | None:
         """A list from a memory, where it is a better beginning than nothing."""

@@ -20,7 +20,6 @@ from resolvent.constrained.metric.rows import (
     RowList,
     RowMultipliers,
     admitted,
-    foreign_keys,
     rows_of,
     witness_of,
 )
@@ -173,14 +172,18 @@ class Separated(Problem):
             )  # fmt: skip
         return written("oracle", answer[0], "oracle", answer[1], self.n)
 
-    def measured(self, x: Any, rows: RowList) -> Measured:
-        """A point and multipliers against the conditions of optimality."""
+    def measured(self, x: Any, rows: RowList, asked: Any = None) -> Measured:
+        """A point and multipliers against the conditions of optimality.
+
+        `asked` is what the oracle says at x, where that is known already.
+        """
         function = self.bregman
         pull = rows.matrix(self.n).T @ rows.z
         least = function.minimizer(self.centre, self.inverse, pull)
         violation = _violation(self.A, self.b, x)
         if self.oracle is not None:
-            violation = max(violation, _violation(*self.asked(x), x))
+            A, b = self.asked(x) if asked is None else asked
+            violation = max(violation, _violation(A, b, x))
         slack = rows.bounds - rows.matrix(self.n) @ x
         gap = function.divergence(self.inverse, x, least) + float((rows.z * np.abs(slack)).sum())
         length = max(float(np.abs(x).max()), float(np.abs(self.centre).max()))
@@ -339,14 +342,8 @@ def _with_bounds(A: Any, b: Any, lower: Any, upper: Any) -> tuple[Any, Any]:
     return scipy.sparse.csr_array(stack), np.concatenate([b, -low[below], high[above]])
 
 
-def fresh_rows(problem: Separated, x: Any, rows: RowList, slack: float, some: Any) -> RowList:
-    """The rows that x violates and the list does not have: the oracle's, or written ones."""
-    if problem.oracle is not None:
-        A, b = problem.asked(x)
-        keys = foreign_keys(A, b)
-    else:
-        chosen = np.arange(problem.b.size) if some is None else some
-        A, b, keys = problem.A[chosen], problem.b[chosen], (chosen + 1).astype(np.uint64)
+def fresh_rows(A: Any, b: Any, keys: Any, x: Any, rows: RowList, slack: float) -> RowList:
+    """Those of some rows that x violates and the list does not have."""
     excess = A @ x - b
     size = np.abs(A).max(axis=1).toarray().ravel() if b.size else np.empty(0)
     new = (excess > slack * size) & ~np.isin(keys, rows.keys)

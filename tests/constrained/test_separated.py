@@ -1,0 +1,165 @@
+"""Polyhedra of which an oracle knows the rows: other solvers, counted calls, proofs, refusals."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import resolvent as rs
+from resolvent.constrained import ProjectAndForget, Separated
+
+
+def polyhedron(m, n, seed=0):
+    """Random rows around a ball that has 0 inside, and a centre outside."""
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((m, n)), 0.5 * rng.random(m), rng.standard_normal(n)
+
+
+class Asked:
+    """An oracle that returns the three worst rows, and counts how often it is asked."""
+
+    def __init__(self, A, b):
+        self.A, self.b, self.count = A, b, 0
+
+    def __call__(self, x):
+        self.count += 1
+        excess = self.A @ x - self.b
+        worst = np.argsort(excess)[-3:]
+        worst = worst[excess[worst] > 0]
+        return (self.A[worst], self.b[worst]) if worst.size else None
+
+
+def by_program(A, b, c, **bounds):
+    program = rs.QuadraticProgram(np.eye(c.size), -c, A, None, b, **bounds)
+    return rs.solve(program, rs.composite.InteriorPoint(), rtol=1e-11)
+
+
+@pytest.mark.parametrize("method", [
+    ProjectAndForget(),
+    ProjectAndForget(sweeps=1, at_once=True),
+    ProjectAndForget(oracle="sampled", samples=40),
+    ProjectAndForget(forget=False),
+], ids=["plain", "at-once", "sampled", "all-kept"])  # fmt: skip
+def test_written_rows_give_the_projection(method):
+    A, b, c = polyhedron(100, 8)
+    expected = by_program(A, b, c)
+    sol = rs.solve(Separated(c, scipy.sparse.csr_array(A), b), method, rtol=1e-10)
+    assert np.abs(sol.x - expected.x).max() <= 1e-8
+    assert np.abs(sol.witness.written - expected.witness.rows).max() <= 1e-7
+    assert rs.certify(Separated(c, A, b), sol.x, rtol=1e-8).holds
+
+
+def test_an_oracle_gives_the_projection_and_its_calls_are_counted():
+    A, b, c = polyhedron(100, 8, 1)
+    asked = Asked(A, b)
+    problem = Separated(c, oracle=asked, lower=-0.2, upper=0.2)
+    sol = rs.solve(problem, rtol=1e-10)
+    expected = by_program(A, b, c, lower=-0.2, upper=0.2)
+    assert np.abs(sol.x - expected.x).max() <= 1e-8
+    # One call more is the certificate's.
+    assert asked.count == sol.calls["oracle"] + 1
+    assert 0 < sol.witness.values.size < 20
+    assert sol.witness.written.size == 16
+    # Rows of an oracle may not hold for the next one: they are not remembered.
+    assert len(sol.memory) == 0
+
+
+def test_written_rows_are_remembered():
+    A, b, c = polyhedron(100, 8)
+    first = rs.solve(Separated(c, A, b), rtol=1e-8)
+    cold = rs.solve(Separated(c + 1e-5, A, b), rtol=1e-8)
+    warm = rs.solve(Separated(c + 1e-5, A, b), rtol=1e-8, memory=first.memory)
+    assert warm.steps < cold.steps
+    assert np.abs(warm.x - cold.x).max() <= 1e-6
+    assert rs.solve(Separated(c, A, b), rtol=1e-7, memory=first.memory).steps == 0
+
+
+def test_entropies_give_bregman_projections():
+    rng = np.random.default_rng(0)
+    c, w, A = rng.random(8) + 0.1, rng.random(8) + 0.5, rng.standard_normal((30, 8))
+    b = A @ (0.5 * c) + 0.05
+    problem = Separated(c, A, b, weights=w, function="entropy")
+    sol = rs.solve(problem, rtol=1e-11)
+    # The conditions of optimality, which are all there is for a convex problem.
+    z, slack = sol.witness.written, b - A @ sol.x
+    assert (z >= 0).all()
+    assert (z > 1e-3).sum() >= 3
+    assert slack.min() >= -1e-10
+    assert np.abs(z * slack).max() <= 1e-9
+    assert np.abs(w * np.log(sol.x / c) + A.T @ z).max() <= 1e-12
+    value = (w * (sol.x * np.log(sol.x / c) - sol.x + c)).sum()
+    assert sol.certificate.details["objective"] == pytest.approx(value, rel=1e-12)
+    assert rs.certify(problem, sol.x, rtol=1e-8).holds
+
+
+def test_scaling_of_marginals_is_one_of_them():
+    """Transport with marginals as equations, two rows each: the plan is diag(u) K diag(v)."""
+    rng = np.random.default_rng(1)
+    p, q, K = rng.random(4), rng.random(5), np.exp(-rng.random((4, 5)))
+    p, q = p / p.sum(), q / q.sum()
+    sums = np.vstack([np.kron(np.eye(4), np.ones(5)), np.kron(np.ones(4), np.eye(5))])
+    A, b = np.vstack([sums, -sums]), np.r_[p, q, -p, -q]
+    sol = rs.solve(Separated(K.ravel(), A, b, function="entropy"), rtol=1e-10)
+    plan = sol.x.reshape(4, 5)
+    assert np.allclose(plan.sum(1), p, rtol=0, atol=1e-9)
+    ratio = np.log(plan / K)
+    assert np.abs(ratio - ratio[:1] - ratio[:, :1] + ratio[0, 0]).max() <= 1e-12
+
+
+def test_what_nothing_meets_is_proved():
+    A = np.vstack([np.eye(3), -np.ones((1, 3))])
+    b = np.r_[np.zeros(3), -1.0]
+    problem = Separated(np.array([1.0, 2.0, 0.5]), A, b)
+    sol = rs.solve(problem, throw=False)
+    assert sol.certificate.details["infeasible"]
+    z = sol.witness.written
+    assert (z >= 0).all()
+    assert z @ b < -0.1 * z.sum()
+    assert np.abs(A.T @ z).max() <= 1e-6 * z.sum()
+    assert sol.reason is rs.Reason.infeasible
+    assert not sol.converged
+    sums = np.vstack([np.ones((1, 3)), -np.ones((1, 3))])
+    entropy = Separated(np.ones(3), sums, np.array([1.0, -2.0]), function="entropy")
+    sol = rs.solve(entropy, throw=False)
+    assert sol.reason is rs.Reason.infeasible
+    assert sol.certificate.details["infeasible"]
+    # One row alone may exclude the whole domain.
+    entropy = Separated(np.ones(3), sums[:1], np.array([-1.0]), function="entropy")
+    assert rs.solve(entropy, throw=False).reason is rs.Reason.infeasible
+    # A row that is far away, but met there, is no proof.
+    far = Separated(np.zeros(2), np.array([[1.0, 1e-3], [-1.0, 0.0]]), np.array([0.0, -1.0]))
+    sol = rs.solve(far, max_steps=200, throw=False)
+    assert sol.reason is not rs.Reason.infeasible
+    assert not sol.certificate.details["infeasible"]
+
+
+ONE = np.ones(2)
+WRONG: Any = 3
+BAD = {
+    "no-row": (lambda: Separated(ONE, np.zeros((1, 2)), 1.0), ValueError, "without entries"),
+    "no-bound": (lambda: Separated(ONE, np.ones((1, 2))), ValueError, "one bound a row"),
+    "no-matrix": (lambda: Separated(ONE, b=1.0), ValueError, "without rows"),
+    "columns": (lambda: Separated(ONE, np.ones((1, 3)), 1.0), ValueError, "column"),
+    "nan-bound": (lambda: Separated(ONE, np.ones((1, 2)), np.nan), ValueError, "NaN"),
+    "nan-centre": (lambda: Separated(ONE * np.nan), ValueError, "finite"),
+    "matrix-centre": (lambda: Separated(np.eye(2)), ValueError, "vector"),
+    "weights": (lambda: Separated(ONE, weights=0.0), ValueError, "positive"),
+    "domain": (lambda: Separated(-ONE, function="entropy"), ValueError, "positive"),
+    "function": (lambda: Separated(ONE, function="cubes"), ValueError, "squares"),
+    "oracle": (lambda: Separated(ONE, oracle=WRONG), TypeError, "function of x"),
+    "crossed": (lambda: Separated(ONE, lower=1.0, upper=0.0), ValueError, "lower <= upper"),
+    "answer": (lambda: rs.solve(Separated(ONE, oracle=lambda x: 3.0)), TypeError, "a pair"),
+    "rows": (
+        lambda: rs.solve(Separated(ONE, oracle=lambda x: (np.ones((1, 3)), 0.0))),
+        ValueError, "column",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_data_are_refused(name):
+    make, kind, words = BAD[name]
+    with pytest.raises(kind, match=r"(?s)given .+; needed .+\. .+") as caught:
+        make()
+    assert words in str(caught.value)
