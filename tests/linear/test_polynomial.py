@@ -12,13 +12,15 @@ from hypothesis import given, settings
 from scipy.sparse.linalg import LinearOperator
 
 import resolvent as rs
+from resolvent._core.krylov_space import best_in_krylov_space
+from resolvent._core.symmetric_polynomials import elementary_symmetric
 from resolvent.linear.cg import CG
-from resolvent.linear.krylov_gradient import KrylovGradient, best_in_krylov_space
+from resolvent.linear.krylov_gradient import KrylovGradient
 from resolvent.linear.operators import traced_form
 from resolvent.linear.polynomial import ChebyshevPreconditioner, PolynomialPreconditioner
 from resolvent.linear.polynomial_gradient import PolynomialGradient
 from resolvent.linear.problem import LinearSystem
-from resolvent.linear.traces import elementary_symmetric, power_traces
+from resolvent.linear.traces import power_traces
 
 GAPS = np.array([300.0, 150.0, 75.0, *np.linspace(3.0, 1.0, 27)])
 

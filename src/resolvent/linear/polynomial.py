@@ -7,10 +7,11 @@ import numpy as np
 
 from resolvent._core.checks import count, is_traced, refuse
 from resolvent._core.problem import Engine
+from resolvent._core.symmetric_polynomials import elementary_symmetric
 from resolvent._core.value import static
 from resolvent.linear.preconditioners import Preconditioner
 from resolvent.linear.spectrum import check_interval, lanczos_extremes, lanczos_steps
-from resolvent.linear.traces import elementary_symmetric, power_traces
+from resolvent.linear.traces import power_traces
 
 HIGHEST_DEGREE = 5
 _SAFETY = 1.05  # Ritz values lie inside the spectrum

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from resolvent._core.checks import is_traced, refuse
+from resolvent._core.symmetric_polynomials import dense_traces
 from resolvent.linear.operators import (
     DenseMatrix,
     Diagonals,
@@ -32,11 +33,11 @@ def power_traces(operator: Any, count: int, scale: Any = 1.0) -> Any:
         operator = operator.whole()
     if is_traced(operator):
         if isinstance(operator, DenseMatrix):
-            return _dense_traces(operator.matrix / scale, count)
+            return dense_traces(operator.matrix / scale, count)
         if isinstance(operator, Diagonals):
             return _diagonal_traces(operator, count, scale)
     elif isinstance(operator, DenseMatrix):
-        return _dense_traces(np.asarray(operator.matrix, np.float64) / scale, count)
+        return dense_traces(np.asarray(operator.matrix, np.float64) / scale, count)
     elif isinstance(operator, Diagonals):
         return _sparse_traces(_rows(operator) / scale, count)
     elif isinstance(operator, SparseMatrix):
@@ -46,19 +47,6 @@ def power_traces(operator: Any, count: int, scale: Any = 1.0) -> Any:
         needed="the entries of A, or traces=(tr A, tr A^2, ...)",
         advice="Pass the traces, or use ChebyshevPreconditioner, which needs products alone.",
     )  # fmt: skip
-
-
-def _dense_traces(A: Any, count: int) -> Any:
-    # Of a symmetric matrix the Frobenius product with itself is the trace of its square.
-    traces = [A.trace(), (A * A).sum()][:count]
-    if count > 2:
-        square = A @ A
-        traces.append((square * A).sum())
-        if count > 3:
-            traces.append((square * square).sum())
-        if count > 4:
-            traces.append(((square @ A) * square).sum())
-    return (np if isinstance(A, np.ndarray) else jnp).stack(traces)
 
 
 def _sparse_traces(A: Any, count: int) -> Any:
@@ -122,16 +110,3 @@ def _times(A: dict[int, Any], B: dict[int, Any]) -> dict[int, Any]:
 
 def _inner(A: dict[int, Any], B: dict[int, Any]) -> Any:
     return sum((jnp.vdot(A[k], B[k]) for k in A.keys() & B.keys()), jnp.zeros(()))
-
-
-def elementary_symmetric(traces: Any) -> list[Any]:
-    """e_0, ..., e_tau of a spectrum from its power sums p_1, ..., p_tau, by Newton's identities.
-
-    e_k = (1/k) sum_{i=1..k} (-1)^(i-1) e_{k-i} p_i. The sums cancel: scale the matrix so that its
-    eigenvalues have mean one, and expect no digits beyond about tau = 5.
-    """
-    e: list[Any] = [1.0]
-    for k in range(1, len(traces) + 1):
-        terms = [(-1) ** (i - 1) * e[k - i] * traces[i - 1] for i in range(1, k + 1)]
-        e.append(sum(terms[1:], terms[0]) / k)
-    return e

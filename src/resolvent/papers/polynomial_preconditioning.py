@@ -273,7 +273,7 @@ def _logistic_race(settings: Settings) -> dict[str, Any]:
 
 
 def _krylov_step(problem: Logistic, eigenvalues: Any, degree: int) -> Any:
-    from resolvent.linear.krylov_gradient import best_in_krylov_space
+    from resolvent._core.krylov_space import best_in_krylov_space
 
     def step(g: Any) -> Any:
         norm = np.linalg.norm(g)
