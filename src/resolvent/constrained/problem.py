@@ -180,36 +180,44 @@ class ConstrainedProblem(TreeProblem):
 
     def gradient(self, x: Any) -> Any:
         """The gradient of f, like x."""
-        v = self.vector(x)
-        return self.point(jax.grad(self.objective_at)(v))
+        with self._precision(x):
+            return self.point(jax.grad(self.objective_at)(self.vector(x)))
 
     def jacobian(self, x: Any) -> Any:
         """[m, n], of the equations."""
-        return derivatives.local(self, self.vector(x)).jacobian
+        with self._precision(x):
+            return derivatives.local(self, self.vector(x)).jacobian
 
     def jacobian_product(self, x: Any, direction: Any) -> Any:
         """[m], the Jacobian of the equations times a direction like x."""
-        v = self.vector(x)
-        return jax.jvp(self.equalities_at, (v,), (self.vector(direction),))[1]
+        with self._precision(x):
+            v = self.vector(x)
+            return jax.jvp(self.equalities_at, (v,), (self.vector(direction),))[1]
 
     def hessian(self, x: Any, multipliers: Multipliers | None = None) -> Any:
         """[n, n], of the Lagrangian, of f alone without multipliers."""
-        v = self.vector(x)
-        return derivatives.hessian(self, v, *self._pair(v, multipliers))
+        with self._precision(x):
+            v = self.vector(x)
+            return derivatives.hessian(self, v, *self._pair(v, multipliers))
 
     def hessian_product(
         self, x: Any, direction: Any, multipliers: Multipliers | None = None
     ) -> Any:
         """The Hessian of the Lagrangian times a direction like x."""
-        v = self.vector(x)
-        pair = self._pair(v, multipliers)
-        along = derivatives.hessian_product(self, v, *pair, self.vector(direction))
-        return self.point(along)
+        with self._precision(x):
+            v, d = self.vector(x), self.vector(direction)
+            pair = self._pair(v, multipliers)
+            return self.point(derivatives.hessian_product(self, v, *pair, d))
 
     def multipliers(self, x: Any) -> Multipliers:
         """Those that least squares give at x, with z >= 0."""
-        v = self.vector(x)
-        return conditions.estimated(v, derivatives.local(self, v), self.bounds_at(v))
+        with self._precision(x):
+            v = self.vector(x)
+            return conditions.estimated(v, derivatives.local(self, v), self.bounds_at(v))
+
+    def _precision(self, x: Any) -> Any:
+        """Double precision where the first guess has it, whatever the user's setting is."""
+        return scope(needs_double(self.first) and not is_traced((self, x)))
 
     def _pair(self, v: Any, multipliers: Any) -> Multipliers:
         if multipliers is not None:

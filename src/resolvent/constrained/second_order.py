@@ -1,0 +1,98 @@
+"""The condition of second order: how the Lagrangian is curved along what is held."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.linalg
+
+from resolvent._core.checks import refuse
+from resolvent._core.precision import needs_double, scope
+from resolvent.constrained.conditions import Multipliers, estimated, force
+from resolvent.constrained.derivatives import hessian, local
+
+
+class SecondOrder(NamedTuple):
+    """Inertia of the Hessian of the Lagrangian along the constraints that hold with force.
+
+    Attributes:
+        positive: how many eigenvalues are above the tolerance.
+        zero: how many are within it.
+        negative: how many are below.
+        least: the least one; infinite where nothing is free.
+        strict: whether every constraint that holds bears a force.
+        independent: whether the gradients of what holds are independent.
+    """
+
+    positive: int
+    zero: int
+    negative: int
+    least: float
+    strict: bool
+    independent: bool
+
+    @property
+    def minimizer(self) -> bool:
+        """Whether a stationary point is an isolated local minimizer for certain."""
+        return self.strict and self.zero == self.negative == 0
+
+
+def second_order(
+    problem: Any, x: Any, multipliers: Multipliers | None = None, tolerance: float = 1e-6
+) -> SecondOrder:
+    """Look at the second derivative at a stationary point, which the certificate does not.
+
+    Args:
+        problem: a `ConstrainedProblem`.
+        x: the point, like its x0.
+        multipliers: those of a solution's `witness`; None for those of least squares.
+        tolerance: relative to the largest entry of the Hessian, of what counts as zero; relative to
+            1 plus the largest multiplier, of constraints and forces.
+
+    Returns:
+        The inertia of the reduced Hessian.
+
+    Raises:
+        ValueError: if x has another shape, or its entries are not finite.
+
+    Example:
+        ```python
+        import numpy as np, resolvent as rs
+        problem = rs.ConstrainedProblem(
+            lambda x: x[0] + x[1], lambda x: x @ x - 2, x0=np.array([-1.5, -0.5])
+        )
+        at_least = rs.constrained.second_order(problem, np.array([-1.0, -1.0]))
+        at_most = rs.constrained.second_order(problem, np.array([1.0, 1.0]))
+        assert at_least.minimizer
+        assert at_most.negative == 1
+        ```
+    """
+    if not hasattr(problem, "inequalities_at"):
+        refuse(
+            TypeError, "problem", given=f"a {type(problem).__name__}",
+            needed="a ConstrainedProblem", advice="The condition is about constraints.",
+        )  # fmt: skip
+    x = problem.admit(x, "x")
+    with scope(needs_double(problem)):
+        v = problem.vector(x)
+        at, bounds = local(problem, v), problem.bounds_at(v)
+        pair = estimated(v, at, bounds) if multipliers is None else Multipliers(*multipliers)
+        H, slope = np.array(hessian(problem, v, *pair)), np.array(force(at, pair))
+        v, z, h = np.array(v), np.asarray(pair.inequalities), np.array(at.inequalities)
+        rows = np.array(at.jacobian), np.array(at.slopes)
+    room = tolerance * (1 + max((float(np.abs(part).max(initial=0)) for part in pair), default=0))
+    held, weak = z > room, (np.abs(z) <= room) & (np.abs(h) <= room)
+    free, loose = np.ones(v.size, bool), False
+    if bounds is not None:
+        low, high = (np.array(bound) for bound in bounds)
+        touching = (v - low <= room) | (high - v <= room)
+        free = ~(touching & (np.abs(slope) > room))
+        loose = bool((touching & free).any())
+    across = np.concatenate([rows[0], rows[1][held]])[:, free]
+    along = scipy.linalg.null_space(across) if len(across) else np.eye(int(free.sum()))
+    values = np.linalg.eigvalsh(along.T @ H[np.ix_(free, free)] @ along)
+    slack = tolerance * max(float(np.abs(H).max(initial=0)), np.finfo(v.dtype).tiny)
+    return SecondOrder(
+        int((values > slack).sum()), int((np.abs(values) <= slack).sum()),
+        int((values < -slack).sum()), float(values[0]) if values.size else float("inf"),
+        not (weak.any() or loose), along.shape[1] == max(int(free.sum()) - len(across), 0),
+    )  # fmt: skip

@@ -1,0 +1,202 @@
+"""Methods for constrained problems: known answers, limits that agree, ends in the right words."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import resolvent as rs
+from resolvent.constrained import L1SQP, AugmentedLagrangian, SketchedNewton
+
+slow = pytest.mark.slow
+
+
+def of_every_kind():
+    """Problem 71 of Hock and Schittkowski."""
+    return rs.ConstrainedProblem(
+        lambda x: x[0] * x[3] * (x[0] + x[1] + x[2]) + x[2], lambda x: x @ x - 40,
+        lambda x: 25 - x.prod(), (1.0, 5.0), x0=np.array([1.0, 5.0, 5.0, 1.0]),
+    )  # fmt: skip
+
+
+def three_inequalities():
+    """Problem 43 of Hock and Schittkowski."""
+
+    def h(x):
+        return jnp.stack([
+            x @ x + x[0] - x[1] + x[2] - x[3] - 8,
+            x @ x + x[1] ** 2 + x[3] ** 2 - x[0] - x[3] - 10,
+            x @ x + x[0] ** 2 - x[3] ** 2 + 2 * x[0] - x[1] - x[3] - 5,
+        ])  # fmt: skip
+
+    def f(x):
+        return x @ x + x[2] ** 2 - 5 * x[0] - 5 * x[1] - 21 * x[2] + 7 * x[3]
+
+    return rs.ConstrainedProblem(f, inequalities=h, x0=np.zeros(4))
+
+
+def linear_program():
+    return rs.ConstrainedProblem(
+        lambda x: -x[0] - 2 * x[1],
+        inequalities=lambda x: jnp.stack([x[0] + x[1] - 4, x[0] + 3 * x[1] - 6]),
+        bounds=(0.0, None), x0=np.ones(2),
+    )  # fmt: skip
+
+
+KNOWN = {
+    "every kind": (of_every_kind, [1.0, 4.7429994, 3.8211503, 1.3794082]),
+    "three inequalities": (three_inequalities, [0.0, 1.0, 2.0, -1.0]),
+    "linear program": (linear_program, [3.0, 1.0]),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n == "linear program" else slow) for n in KNOWN]
+)
+def test_the_augmented_lagrangian_finds_known_answers(name):
+    problem, answer = KNOWN[name]
+    problem = problem()
+    sol = rs.solve(problem, AugmentedLagrangian(), rtol=1e-7)
+    assert np.allclose(sol.x, answer, rtol=0, atol=3e-6)
+    assert (sol.witness.inequalities >= 0).all()
+    # Anybody can see that it is one, without the multipliers.
+    assert rs.certify(problem, sol.x, rtol=1e-6).holds
+    assert rs.constrained.second_order(problem, sol.x, sol.witness).minimizer
+
+
+@slow
+@pytest.mark.parametrize("name", KNOWN)
+def test_bounds_and_inequalities_are_differentiated_implicitly(name):
+    """The answer of a problem with a tilted objective, along the tilt, by differences."""
+    base = KNOWN[name][0]()
+    tilt = np.linspace(0.3, -0.2, base.first.size)
+
+    def answer(t):
+        problem = rs.ConstrainedProblem(
+            lambda x, t: base.f(x) + t * (tilt @ x), base.equalities and
+            (lambda x, t: base.equalities(x)), base.inequalities and
+            (lambda x, t: base.inequalities(x)),
+            None if base.lower is None else (base.lower, base.upper), args=t, x0=base.first,
+        )  # fmt: skip
+        return rs.solve(problem, AugmentedLagrangian(), rtol=1e-10, atol=1e-9).x
+
+    with jax.enable_x64(True):
+        slope = np.asarray(jax.jacfwd(answer)(jnp.asarray(0.0)))
+        ends = [np.asarray(answer(jnp.asarray(t))) for t in (1e-4, -1e-4)]
+    assert np.allclose(slope, (ends[0] - ends[1]) / 2e-4, atol=1e-4)
+
+
+def contradiction(x):
+    return jnp.stack([x @ x - 1, x.sum() - 5])
+
+
+def repetition(x):
+    return jnp.stack([x.sum() - 1, 2 * x.sum() - 2])
+
+
+FAILING = {
+    "contradicting": (contradiction, rs.Reason.infeasible),
+    "repeated": (repetition, rs.Reason.breakdown),
+}
+
+
+@pytest.mark.parametrize("case", ["contradicting", pytest.param("repeated", marks=slow)])
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(SketchedNewton("exact"), marks=slow), L1SQP(solver="exact")],
+    ids=["SketchedNewton", "L1SQP"],
+)
+def test_equations_without_an_answer_and_dependent_ones_end_in_words(case, method):
+    c, reason = FAILING[case]
+    problem = rs.ConstrainedProblem(lambda x: x @ x, c, x0=np.array([2.0, 1.0]))
+    sol = rs.solve(problem, method, throw=False)
+    assert sol.reason is reason
+    assert not sol.converged
+    details = sol.certificate.details
+    if reason is rs.Reason.infeasible:
+        # Both gradients point along (1, 1) where x = (a, a): 4 a (2 a^2 - 1) + 2 (2 a - 5) = 0.
+        a = np.roots([8, 0, 0, -10])
+        a = float(a[np.isreal(a)].real[0])
+        assert np.allclose(sol.x, a, atol=1e-5)
+        assert details["violation"] == pytest.approx(np.hypot(2 * a * a - 1, 2 * a - 5), rel=1e-6)
+        assert details["violation_slope"] <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        pytest.param("contradicting", rs.Reason.infeasible, marks=slow),
+        pytest.param("repeated", rs.Reason.target, marks=slow),
+        pytest.param("bounds", rs.Reason.infeasible, marks=slow),
+        pytest.param("unbounded", rs.Reason.diverged, marks=slow),
+    ],
+)
+def test_the_augmented_lagrangian_ends_in_words(case, reason):
+    f, c, h, bounds = (lambda x: x @ x), None, None, None
+    if case in FAILING:
+        c = FAILING[case][0]
+    elif case == "bounds":
+        h, bounds = (lambda x: 10 - x.sum()), (0.0, 1.0)
+    else:
+        f, c = (lambda x: -(x[1] ** 2)), (lambda x: x[0] - 1)
+    problem = rs.ConstrainedProblem(f, c, h, bounds, x0=np.array([2.0, 1.0]))
+    sol = rs.solve(problem, AugmentedLagrangian(), throw=False)
+    assert sol.reason is reason
+    assert sol.converged == (reason is rs.Reason.target)
+    if case == "bounds":
+        assert sol.certificate.details["violation"] == pytest.approx(8.0)
+
+
+@slow
+def test_trees_and_batches_are_solved():
+    """A tree of unknowns, and many problems at once, each with its own bound."""
+
+    def f(x, t):
+        return (x["a"] ** 2).sum() + (x["b"] - 3) ** 2
+
+    def c(x, t):
+        return {"sum": x["a"].sum() - t}
+
+    start = {"a": jnp.zeros(2), "b": jnp.zeros(())}
+    problems = [
+        rs.ConstrainedProblem(f, c, bounds=(None, {"a": np.inf, "b": 1.0 + t}), args=t, x0=start)
+        for t in (jnp.asarray(1.0), jnp.asarray(4.0))
+    ]
+    batch = rs.solve_batch(problems, AugmentedLagrangian(), rtol=1e-4)
+    assert batch.converged.all()
+    assert np.allclose(batch.x["a"], [[0.5, 0.5], [2.0, 2.0]], atol=1e-3)
+    assert np.allclose(batch.x["b"], [2.0, 3.0], atol=1e-3)
+
+
+def hs7():
+    return rs.ConstrainedProblem(
+        lambda x: jnp.log(1 + x[0] ** 2) - x[1], lambda x: (1 + x[0] ** 2) ** 2 + x[1] ** 2 - 4,
+        x0=np.array([2.0, 2.0]),
+    )  # fmt: skip
+
+
+VARIANTS = [
+    L1SQP("adaptive"), L1SQP("tests"), SketchedNewton("krylov"), SketchedNewton("count", block=2),
+    SketchedNewton("gaussian", block=2), SketchedNewton("weighted-kaczmarz", inverse="estimate"),
+    SketchedNewton("gaussian", inverse="relative", theta="residual", least_delta=1e-3),
+    SketchedNewton("kaczmarz", block=2, theta="power", most=3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(m, marks=() if i == 0 else slow, id=str(i)) for i, m in enumerate(VARIANTS)],
+)
+def test_every_variant_finds_the_answer_of_hs7(method):
+    sol = rs.solve(hs7(), method.but(multipliers=0.0), rtol=1e-8)
+    assert np.allclose(sol.x, [0.0, 3**0.5], atol=1e-7)
+
+
+@slow
+def test_no_minimizer_is_called_none():
+    """Newton's steps go on for ever, and do not come to a stationary point."""
+    problem = rs.ConstrainedProblem(lambda x: x[1], lambda x: x[0] - 1, x0=np.ones(2))
+    for method in (SketchedNewton("exact"), L1SQP()):
+        sol = rs.solve(problem, method, throw=False)
+        assert not sol.converged
+        assert sol.reason in (rs.Reason.stalled, rs.Reason.diverged)

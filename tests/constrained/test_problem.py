@@ -1,0 +1,205 @@
+"""Constrained problems: the certificate, multipliers, derivatives, and what is refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import nnls
+
+import resolvent as rs
+from resolvent.constrained import Multipliers
+from resolvent.constrained.conditions import nonnegative_solution
+
+VOICE = r"(?s)^{}: given .+; needed .+\. .+"
+HERE = np.array([1.5, -0.5, 0.25])
+
+
+def objective(x):
+    return jnp.sin(x[0]) * x[1] + x[2] ** 4
+
+
+def sphere(x):
+    return jnp.stack([x @ x - 1, x[0] * x[2]])
+
+
+def wedge(x):
+    return jnp.stack([x[0] - x[1] - 1, -x[2]])
+
+
+PROBLEM = rs.ConstrainedProblem(
+    objective, sphere, wedge, (-2.0, np.array([2.0, 1.0, 1.0])), x0=HERE
+)
+
+
+def by_hand(x, y, z):
+    """The three parts of the error, in NumPy."""
+    gradient = np.array([np.cos(x[0]) * x[1], np.sin(x[0]), 4 * x[2] ** 3])
+    G = np.array([2 * x, [x[2], 0, x[0]]])
+    slopes = np.array([[1.0, -1.0, 0.0], [0.0, 0.0, -1.0]])
+    force = gradient + y @ G + z @ slopes
+    h = np.array([x[0] - x[1] - 1, -x[2]])
+    return (
+        x - np.clip(x - force, -2, [2, 1, 1]),
+        np.array([x @ x - 1, x[0] * x[2]]),
+        np.minimum(z, -h),
+        np.maximum(h, 0),
+    )
+
+
+def test_certificate_is_the_norm_of_three_parts():
+    y, z = np.array([0.3, -0.2]), np.array([0.1, 0.4])
+    with jax.enable_x64(True):
+        own = PROBLEM.certify(jnp.asarray(HERE), Multipliers(y, z))
+        free = PROBLEM.certify(jnp.asarray(HERE))
+    still, c, slack, over = by_hand(HERE, y, z)
+    value = np.linalg.norm(np.r_[still, c, slack])
+    # The better of the witness and of least squares counts, and here it is the witness or less.
+    assert float(own.value) <= value * (1 + 1e-12)
+    assert float(own.value) <= float(free.value) * (1 + 1e-12)
+    assert float(own.details["violation"]) == pytest.approx(np.linalg.norm(np.r_[c, over]))
+
+
+def test_a_witness_that_is_better_than_least_squares_counts():
+    # Far from the boundary least squares damp the multiplier; the witness meets the conditions.
+    problem = rs.ConstrainedProblem(
+        lambda x: x[0], inequalities=lambda x: -x[0] + 0 * x[1], x0=np.array([0.0, 0.0])
+    )
+    right = rs.certify(problem, np.zeros(2), Multipliers(np.zeros(0), np.ones(1)))
+    wrong = rs.certify(problem, np.zeros(2), Multipliers(np.zeros(0), np.array([-7.0])))
+    assert right.value <= 1e-14
+    assert wrong.value <= 1e-14  # a wrong witness does no harm
+    away = rs.certify(problem, np.array([-0.5, 0.0]))
+    assert away.value >= 0.5
+
+
+def test_multipliers_are_those_of_nonnegative_least_squares():
+    rng = np.random.default_rng(1)
+    solve = jax.jit(nonnegative_solution, static_argnums=2)
+    with jax.enable_x64(True):
+        for _ in range(20):
+            A, b = rng.standard_normal((9, 6)), rng.standard_normal(9)
+            found = np.asarray(solve(jnp.asarray(A.T @ A), jnp.asarray(A.T @ b), 2))
+            # Entries of any sign are differences of nonnegative ones.
+            wanted = nnls(np.hstack([A, -A[:, :2]]), b)[0]
+            wanted[:2] -= wanted[6:]
+            assert np.allclose(found, wanted[:6], atol=1e-10)
+
+
+def test_derivatives_agree_with_differences():
+    direction, step = np.array([0.3, -1.0, 0.7]), 1e-6
+    pair = Multipliers(np.array([0.3, -0.2]), np.array([0.1, 0.4]))
+    with jax.enable_x64(True):
+
+        def along(function):
+            ends = [np.asarray(function(jnp.asarray(HERE + s * direction))) for s in (step, -step)]
+            return (ends[0] - ends[1]) / (2 * step)
+
+        def slope(x):
+            return jax.grad(lambda u: objective(u) + pair[0] @ sphere(u) + pair[1] @ wedge(u))(x)
+
+        x = jnp.asarray(HERE)
+        assert np.allclose(PROBLEM.gradient(x) @ direction, along(objective), atol=1e-8)
+        assert np.allclose(PROBLEM.jacobian(x) @ direction, along(sphere), atol=1e-8)
+        assert np.allclose(PROBLEM.jacobian_product(x, direction), along(sphere), atol=1e-8)
+        bent = along(slope)
+        assert np.allclose(PROBLEM.hessian(x, pair) @ direction, bent, atol=1e-8)
+        assert np.allclose(PROBLEM.hessian_product(x, direction, pair), bent, atol=1e-8)
+
+
+def test_the_condition_of_second_order_tells_saddles_from_minimizers():
+    def problem(sign):
+        return rs.ConstrainedProblem(
+            lambda x: x[0] ** 2 + sign * x[1] ** 2, bounds=(None, np.array([np.inf, 1.0])),
+            x0=np.zeros(2),
+        )  # fmt: skip
+
+    saddle = rs.constrained.second_order(problem(-1.0), np.zeros(2))
+    assert (saddle.positive, saddle.negative) == (1, 1)
+    assert not saddle.minimizer
+    held = rs.constrained.second_order(problem(-1.0), np.array([0.0, 1.0]))
+    assert held.minimizer
+    assert (held.positive, held.negative, held.least) == (1, 0, pytest.approx(2.0))
+    flat = rs.constrained.second_order(problem(0.0), np.zeros(2))
+    assert flat.zero == 1
+    assert not flat.minimizer
+
+
+REFUSED = {
+    "no function": (TypeError, {"f": 3.0}),
+    "vector objective": (ValueError, {"f": lambda x: x}),
+    "comparison": (TypeError, {"equalities": lambda x: x[0] > 1}),
+    "decision": (TypeError, {"inequalities": lambda x: 1.0 if x[0] > 1 else 0.0}),
+    "integers": (TypeError, {"equalities": lambda x: jnp.arange(2)}),
+    "complex": (TypeError, {"equalities": lambda x: 1j * x[0]}),
+    "crossed bounds": (ValueError, {"bounds": (1.0, 0.0)}),
+    "NaN bound": (ValueError, {"bounds": (np.nan, 1.0)}),
+    "infinite lower bound": (ValueError, {"bounds": (np.inf, None)}),
+    "long bounds": (ValueError, {"bounds": (np.zeros(4), None)}),
+    "one bound": (TypeError, {"bounds": 1.0}),
+    "bounds of another tree": (ValueError, {"bounds": ({"a": 1.0}, None)}),
+    "zero unit": (ValueError, {"unit": 0.0}),
+    "NaN start": (ValueError, {"x0": np.array([np.nan, 0.0])}),
+    "empty start": (ValueError, {"x0": np.zeros(0)}),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_problems_are_refused(name):
+    kind, given = REFUSED[name]
+    argument = next(iter(given))
+    good = {"f": lambda x: x @ x, "x0": np.ones(2)}
+    with pytest.raises(kind, match=VOICE.format(argument)):
+        rs.ConstrainedProblem(**{**good, **given})
+
+
+def test_methods_for_equations_refuse_the_rest_in_words():
+    mixed = rs.ConstrainedProblem(
+        lambda x: x @ x, inequalities=lambda x: x, bounds=(0.0, None), x0=np.ones(2)
+    )
+    many = rs.ConstrainedProblem(lambda x: x @ x, lambda x: jnp.append(x, x.sum()), x0=np.ones(2))
+    for method in (rs.constrained.SketchedNewton(), rs.constrained.L1SQP()):
+        with pytest.raises(ValueError, match="there are 2 inequalities and bounds.*augmented-lag"):
+            rs.solve(mixed, method)
+        with pytest.raises(ValueError, match="3 equations for 2 unknowns.*augmented-lagrangian"):
+            rs.solve(many, method)
+        single = rs.ConstrainedProblem(lambda x: x @ x, lambda x: x[0], x0=np.ones(2))
+        with pytest.raises(ValueError, match=r"multipliers: given shape \(3,\)"):
+            rs.solve(single, type(method)(multipliers=np.ones(3)))
+    assert isinstance(mixed.default_method(), rs.constrained.AugmentedLagrangian)
+    assert isinstance(many.default_method(), rs.constrained.AugmentedLagrangian)
+
+
+@pytest.mark.slow
+def test_a_start_outside_the_domain_is_refused():
+    problem = rs.ConstrainedProblem(lambda x: jnp.log(x[0]), lambda x: x[0] - 2, x0=-np.ones(1))
+    with pytest.raises(ValueError, match=VOICE.format("x0")):
+        rs.solve(problem)
+
+
+def test_functions_of_numpy_stand_for_those_of_jax():
+    """The curve of HS7, in double precision in spite of the callbacks."""
+    calls = []
+
+    def value(x):
+        calls.append(x.dtype)
+        return np.log(1 + x[0] ** 2) - x[1]
+
+    s = lambda x: 1 + x[0] ** 2  # noqa: E731
+    f = rs.constrained.HostFunction(
+        value, lambda x: np.array([2 * x[0] / s(x), -1.0]),
+        lambda x: np.diag([2 / s(x) - 4 * x[0] ** 2 / s(x) ** 2, 0.0]),
+    )  # fmt: skip
+    c = rs.constrained.HostFunction(
+        lambda x: np.array([s(x) ** 2 + x[1] ** 2 - 4]),
+        lambda x: np.array([[4 * x[0] * s(x), 2 * x[1]]]),
+        lambda x: np.array([np.diag([4 * s(x) + 8 * x[0] ** 2, 2.0])]), values=1,
+    )  # fmt: skip
+    problem = rs.ConstrainedProblem(f, c, x0=np.array([2.0, 2.0]))
+    sol = rs.solve(problem, rs.constrained.L1SQP("tests"), rtol=1e-12)
+    assert np.allclose(sol.x, [0.0, 3**0.5], atol=1e-11)
+    assert set(calls) == {np.dtype(np.float64)}
+    bad = rs.ConstrainedProblem(
+        rs.constrained.HostFunction(value, lambda x: np.ones(1)), x0=np.ones(2)
+    )
+    with pytest.raises(Exception, match=r"jacobian: given values of shape \(1,\)"):
+        bad.gradient(np.ones(2))
