@@ -179,11 +179,7 @@ class CoordinateDescent(Method):
         # While other coordinates have more to give, it is enough to come near to what these can
         # reach. Then the gap counts, which is larger than what the objective lacks.
         least = 0.1 * goal * 0.01**state.slow if problem.dual and goal > 0 else 0.0
-        whole = chosen.size == violations.size - problem.intercept
-        # As if the set were whole, where all that violates optimality is in it.
-        whole = whole or np.count_nonzero(violations[chosen]) == np.count_nonzero(
-            violations[: violations.size - problem.intercept]
-        )
+        whole = working.suffices(state.w, violations, chosen)
         share = 0.0 if whole else working.worth(violations, state.w, state.chosen, chosen)
         exact = whole or share < least
         w, z, work = working.improved(

@@ -105,6 +105,10 @@ class GroupWorkingSet(WorkingSet):
         gain = float(squares[most]) / curvature if curvature > 0 else 0.0
         return _WORTH * max(gain, *(float(free) * float(free) for free in violations[p:]), 0.0)
 
+    def suffices(self, w: Any, violations: Any, chosen: Any) -> bool:
+        """Whether there are no other coordinates; minima on trial are too dear here."""
+        return chosen.size == self.penalty.group.size
+
     def chosen(self, w: Any, g: Any, violations: Any, before: Any, first: int) -> Any:
         """The coordinates of before, and behind them the groups that violate optimality most."""
         groups, p = self.penalty, self.penalty.group.size

@@ -22,6 +22,7 @@ _GROWTH = 0.5  # of the coordinates that are not zero: how many join a working s
 _FEW = 1 / 8  # of the columns: how many are picked out to be multiplied
 _GRAM = 3000  # coordinates up to which a Gram matrix is formed
 _SPARSE_GRAM = 300  # the same where columns are short
+_CHEAP = 0.2  # of a pass over the data: an epoch for which minima are sought on trial
 _ENOUGH = 0.5  # of the goal: what may be left on a working set
 _FINER = 1e-2  # a model's share of what is aimed at, after one that was not fine enough
 
@@ -150,15 +151,31 @@ class WorkingSet:
             return _LEAST_WORTH * gain
         shares = violations[:p] / worst
         shares[before] = 0.0
+        price = self._price(w, chosen)
+        shares *= shares  # and added up without BLAS, whose threads wait busily afterwards
+        return max(_LEAST_WORTH, _WORTH * price * float(shares.sum())) * gain
+
+    def suffices(self, w: Any, violations: Any, chosen: Any) -> bool:
+        """Whether a minimum on the chosen coordinates may be the answer, and is cheap to find.
+
+        So it is where no other coordinate violates optimality, and epochs cost little beside a pass
+        over the data. Warm starts come here at once.
+        """
+        p = self.problem.design.shape[1]
+        if chosen.size == p:
+            return True
+        all_in = np.count_nonzero(violations[chosen]) == np.count_nonzero(violations[:p])
+        return all_in and self._price(w, chosen) <= _CHEAP
+
+    def _price(self, w: Any, chosen: Any) -> float:
+        """What an epoch costs, in passes over the data."""
         size = chosen.size
         if self._takes_gram(size):
             epoch = size * max(np.count_nonzero(w != 0), size // 2)
         else:
             # Read twice, and not one behind the other.
             epoch = 2 * self.gram.entries(chosen)
-        price = epoch / max(self.gram.entries(None), 1)
-        shares *= shares  # and added up without BLAS, whose threads wait busily afterwards
-        return max(_LEAST_WORTH, _WORTH * price * float(shares.sum())) * gain
+        return epoch / max(self.gram.entries(None), 1)
 
     def chosen(self, w: Any, g: Any, violations: Any, before: Any, first: int) -> Any:
         """The coordinates of before, and behind them those that violate optimality most.
