@@ -97,13 +97,13 @@ def test_a_path_gives_the_answers_of_its_problems(storage, penalty):
 def test_a_path_costs_little_more_than_a_product_a_weight(dense):
     # Working sets hold what is needed before it is, and are left when their own gap is small.
     rng = np.random.default_rng(0)
-    X = scipy.sparse.random_array((400, 800), density=0.02, rng=rng, format="csc")
-    w = rng.standard_normal(800) * (rng.random(800) < 0.1)
-    y = X @ w + 0.01 * rng.standard_normal(400)
+    X = scipy.sparse.random_array((2000, 1000), density=0.05, rng=rng, format="csc")
+    w = rng.standard_normal(1000) * (rng.random(1000) < 0.03)
+    y = X @ w + 0.1 * rng.standard_normal(2000)
     lasso = rs.GeneralizedLinear(X.toarray() if dense else X, y, penalty=functions.L1(1.0))
     found = rs.composite.path(lasso, 40, rtol=1e-9)
     assert found.converged
-    assert sum(each.calls["matvec"] for each in found.solutions) <= 1.25 * 40
+    assert sum(each.calls["matvec"] for each in found.solutions) <= 1.5 * 40
 
 
 def test_the_order_of_weights_is_free_and_a_path_may_end_early():
