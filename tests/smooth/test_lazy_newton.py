@@ -3,7 +3,6 @@
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
@@ -168,6 +167,7 @@ def test_values_fall_with_the_constant_of_the_theory():
     assert found.rejected[-1] == 0
 
 
+@pytest.mark.slow
 def test_a_constant_that_is_too_small_is_doubled():
     """With it, steps of a convex function go astray."""
     problem = soft_problem()
@@ -180,11 +180,14 @@ def test_a_constant_that_is_too_small_is_doubled():
 @pytest.mark.parametrize("m", [1, 2, 3])
 def test_old_hessians_near_the_answer_give_orders_above_two(m):
     """A cycle of m steps of Newton's method with one Hessian has order m + 1."""
+    (A,), answer = soft_problem().args, np.zeros(n)
+    for _ in range(50):
+        bent = np.tanh(A @ answer)
+        turned = A.T @ bent / 20 - 0.3 * np.eye(n)[0]
+        answer = answer - np.linalg.solve((A.T * (1 - bent**2)) @ A / 20, turned)
+    assert np.linalg.norm(turned) <= 1e-14
     with jax.enable_x64(True):
-        answer = jnp.asarray(
-            rs.solve(soft_problem(), LazyNewton("adaptive"), rtol=1e-15, throw=False).x
-        )
-        problem = soft_problem().but(first=np.asarray(answer) + 0.05)
+        problem = soft_problem().but(first=answer + 0.05)
         found = states(problem, LazyNewton("newton", np.int32(m)), 9)
         errors = np.linalg.norm(found.x[: 3 * m + 1 : m] - answer, axis=1)
     orders = np.log(errors[2:]) / np.log(errors[1:-1])
@@ -195,16 +198,16 @@ def test_old_hessians_near_the_answer_give_orders_above_two(m):
     assert errors[1] < errors[0] ** 1.5
 
 
-def test_flat_minima_are_approached_as_fast_as_the_theory_says():
+@pytest.mark.parametrize("variant", ["cubic", pytest.param("regularized", marks=pytest.mark.slow)])
+def test_flat_minima_are_approached_as_fast_as_the_theory_says(variant):
     def quartic(x):
         return (x**4).sum()
 
     problem = rs.Minimize(quartic, x0=np.linspace(0.5, 1.0, n), convex=True)
-    for variant in ("cubic", "regularized"):
-        with jax.enable_x64(True):
-            values = states(problem, LazyNewton(variant, 2, M=300.0), 160).value
-        k = np.array([20, 40, 80, 160])
-        assert (np.diff(np.log(values[k])) / np.diff(np.log(k)) <= -2).all()
+    with jax.enable_x64(True):
+        values = states(problem, LazyNewton(variant, 2, M=300.0), 160).value
+    k = np.array([20, 40, 80, 160])
+    assert (np.diff(np.log(values[k])) / np.diff(np.log(k)) <= -2).all()
 
 
 def test_a_metric_is_a_change_of_unknowns():

@@ -7,7 +7,6 @@ import pytest
 from smooth.functions import definite, quadratic, rosenbrock, saddle
 
 import resolvent as rs
-from resolvent._core import trees
 
 VOICE = r"(?s)^.+: given .+; needed .+\. .+"
 
@@ -36,11 +35,11 @@ def test_trees_have_their_entries_in_order():
     with jax.enable_x64(True):
         H = problem.prepare("traced").hessian(jax.tree_util.tree_map(jnp.asarray, start))
     assert np.allclose(H, [[12, 0, 1, 1], [0, 48, 0, 0], [1, 0, 2, 0], [1, 0, 0, 2]])
-    for sub in ("exact", "truncated"):
-        sol = rs.solve(problem, rs.smooth.TrustRegion(sub), rtol=1e-9)
-        assert sol.x["b"].shape == (2, 1)
-        with jax.enable_x64(True):
-            assert np.abs(trees.raveled(jax.grad(f)(sol.x))).max() <= 1e-7
+    sol = rs.solve(problem, rs.smooth.TrustRegion("truncated"), rtol=1e-9)
+    assert sol.x["b"].shape == (2, 1)
+    gradient = 4 * sol.x["a"] ** 3 + np.array([sol.x["b"].sum(), 0.0])
+    assert np.abs(gradient).max() <= 1e-7
+    assert np.abs(2 * sol.x["b"] + sol.x["a"][0]).max() <= 1e-7
 
 
 def test_the_bound_of_the_gap_is_one():
@@ -74,8 +73,10 @@ def test_gradient_methods_of_composite_problems_solve_it():
 
 @pytest.mark.parametrize(
     "method",
-    [rs.smooth.TrustRegion(), rs.smooth.LazyNewton(m=2)],
-    ids=["TrustRegion", "LazyNewton"],
+    [
+        pytest.param(rs.smooth.TrustRegion(), id="TrustRegion", marks=pytest.mark.slow),
+        pytest.param(rs.smooth.LazyNewton(m=2), id="LazyNewton"),
+    ],
 )
 def test_saddle_points_are_left_where_second_order_points_are_asked_for(method):
     start = np.zeros(2)
@@ -90,6 +91,7 @@ def test_saddle_points_are_left_where_second_order_points_are_asked_for(method):
     assert sol.certificate.details["least eigenvalue"] > 0
 
 
+@pytest.mark.slow
 def test_a_method_that_stays_at_a_saddle_is_never_called_done():
     problem = rs.Minimize(saddle, x0=np.zeros(2), second_order=True)
     sol = rs.solve(problem, rs.smooth.LBFGS(), rtol=1e-6, max_steps=50, throw=False)

@@ -44,6 +44,7 @@ def test_refused_steps_change_the_radius_alone():
     assert (np.diff(found.value) <= 0).all()
 
 
+@pytest.mark.slow
 def test_a_batch_in_single_precision_agrees_with_its_members():
     starts = np.stack([START, -START, np.zeros(5)]).astype(np.float32)
     problems = [rs.Minimize(rosenbrock, x0=jnp.asarray(start), unit=1e3) for start in starts]

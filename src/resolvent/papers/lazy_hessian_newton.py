@@ -97,7 +97,8 @@ PAPER = Paper(
     "to 3 and 5 were measured before by another program, on the same recipe. Claim 4: 200 "
     "residuals under log(1 + r^2 / 2), a third of the targets wrong, 20 unknowns. In adaptive runs "
     "f is looked at after every step, also within a cycle. Claim 6: warm solves, the "
-    "least time of three; log-sum-exp has a smoothing of 1. The constants 6 m L, 3 m L and 1/5 of "
+    "least time of three on a machine that had other work, where times vary by a factor of a few; "
+    "log-sum-exp has a smoothing of 1. The constants 6 m L, 3 m L and 1/5 of "
     "the test of a cycle are those of a derivation of this project's own: the authors' were not "
     "compared.",
 )
