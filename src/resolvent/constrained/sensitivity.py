@@ -12,7 +12,7 @@ from resolvent.constrained.derivatives import local
 def square_system(problem: Any, x: Any) -> Any:
     """The gradient of the Lagrangian along what is held, plus what should vanish across it.
 
-    Which inequalities and bounds are held is decided at x: where z - h > 0, and where a step along
+    Which inequalities and bounds are held is decided at x: where z + h > 0, and where a step along
     the force leaves the bounds. The equations of those, multiplied by their gradients, lie across
     the held surface, and with multipliers by least squares the force lies along it: their sum
     vanishes only with both. Its derivative is regular where the gradients of what is held are
@@ -26,7 +26,7 @@ def square_system(problem: Any, x: Any) -> Any:
     still, found = jax.lax.stop_gradient((v, estimated(v, at, bounds)))
     near = jax.lax.stop_gradient(at)
     held = jnp.concatenate(
-        [jnp.ones(m, bool), found.inequalities - near.inequalities > 0]
+        [jnp.ones(m, bool), found.inequalities + near.inequalities > 0]
     )  # fmt: skip
     target, free = v, jnp.ones_like(v)
     if bounds is not None:
