@@ -105,7 +105,11 @@ PAPER = Paper(
     "authors' program has that of the objective, and an inner solve begins with the residual that "
     "belongs to its guess. The two GMRES methods follow Byrd, Curtis and Nocedal (2008): of the "
     "second test, the residual of the equations is compared with a share below 1 of the "
-    "violation. Multipliers begin at 0 in claims 1, 4, 5 and 6, at 1 in claims 2 and 3.",
+    "violation. Multipliers begin at 0 in claims 1, 4, 5 and 6, at 1 in claims 2 and 3. "
+    "The problems of claims 1 and 6 are the first of the list that fit into the time, not a "
+    "sample; their GMRES methods, claims 3 and 4, and the first data of claim 2 had been tried "
+    "before the rules for them were written, so that their bounds, such as the 0.01 of claim 4, "
+    "are no predictions.",
 )
 
 GOAL = 1e-4
