@@ -44,7 +44,8 @@ def definite(n=5, seed=0):
 
 def states(problem, method, steps):
     """The states before each of so many steps and after the last, stacked."""
-    known, arguments = split((problem.prepare("traced"), method))
+    prepared = problem.prepare("traced")
+    known, arguments = split((prepared, method.bind(prepared)))
     return jax.device_get(_states(known, steps, arguments))
 
 

@@ -1,0 +1,73 @@
+"""A matrix B that bounds Hessians: symmetric polynomials of it."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from resolvent._core.checks import is_traced, refuse
+from resolvent._core.symmetric_polynomials import dense_traces, elementary_symmetric
+
+
+def coefficients(traces: Any, n: int, degree: int) -> Any:
+    """e_{j-1} / e_j for j = 1..degree from tr B, ..., tr B^degree; 0 where e_j is mere rounding.
+
+    They make P_degree / e_degree from products with B, by w <- v - ratio B w.
+    """
+    xp = jnp if is_traced(traces) or isinstance(traces[0], jax.Array) else np
+    scale = traces[0] / n
+    # Of a matrix with eigenvalues of mean 1, whose sums do not overflow.
+    scaled = [traces[i] / scale ** (i + 1) for i in range(degree)]
+    e = elementary_symmetric(scaled)
+    ratios, whole = [], xp.asarray(True)
+    for j in range(1, degree + 1):
+        noise = 100 * float(xp.finfo(xp.asarray(e[j]).dtype).eps) * abs(scaled[0]) ** j
+        # Of rank j - 1 there is no further polynomial; NaN stays, and must show.
+        whole = whole & ~(abs(e[j]) <= noise)
+        ratios.append(xp.where(whole, e[j - 1] / xp.where(whole, e[j], 1) / scale, 0))
+    return xp.stack(ratios) if ratios else xp.zeros(0)
+
+
+def of_matrix(matrix: Any, degree: int) -> Any:
+    """The same for a matrix, in double precision where it is not traced."""
+    n, degree = matrix.shape[0], min(degree, matrix.shape[0] - 1)
+    if degree == 0:
+        return np.zeros(0)
+    if not is_traced(matrix):
+        matrix = np.asarray(matrix, np.float64)
+    # The traces of powers of a matrix far from 1 would overflow.
+    scale = matrix.trace() / n
+    return coefficients(dense_traces(matrix / scale, degree), n, degree) / scale
+
+
+def preconditioned(ratios: Any, times: Any, v: Any) -> Any:
+    """P v / e_degree, `times` the product with B."""
+    w = v
+    for ratio in ratios:
+        factor = jnp.asarray(ratio, v.dtype)
+        w = jnp.where(factor != 0, v - factor * times(w), w)
+    return w
+
+
+def check(curvature: Any, n: int) -> None:
+    """Refuse what is no positive semidefinite matrix of that size; functions pass."""
+    if curvature is None or callable(curvature) or is_traced(curvature):
+        return
+    matrix = np.asarray(curvature)
+    if matrix.shape != (n, n):
+        refuse(
+            ValueError, "curvature", given=f"shape {matrix.shape}",
+            needed=f"shape {(n, n)}, or a function", advice="It has a row for each unknown.",
+        )  # fmt: skip
+    size = np.abs(matrix).max()
+    away = np.abs(matrix - matrix.T).max()
+    eps = float(np.finfo(matrix.dtype if matrix.dtype.kind == "f" else float).eps)
+    least = np.linalg.eigvalsh(matrix)[0] if np.isfinite(size) else np.nan
+    if not (away <= 100 * eps * size and least >= -100 * n * eps * size and size > 0):
+        refuse(
+            ValueError, "curvature",
+            given=f"a matrix with the least eigenvalue {least:.1e}, {away:.1e} from its transpose",
+            needed="a symmetric one without negative eigenvalues that is not zero",
+            advice="It should bound the Hessians of f, such as A^T A for a sum over rows of A x.",
+        )  # fmt: skip
