@@ -16,7 +16,8 @@ from resolvent.papers import Claim, Measured, Paper, Settings, judge, new_figure
 EVERY = papers.all_papers()
 # Those whose experiments take long even when they are tiny, and that no other test makes.
 DEAR = {
-    "accelerated-optimistic-gradient", "convergent-graph-solvers", "infeasibility-detection",
+    "accelerated-optimistic-gradient", "convergent-graph-solvers", "damped-newton",
+    "infeasibility-detection",
     "exact-augmented-lagrangian-sketching",
     "iterative-approximate-cv", "lazy-hessian-newton",
     "nonconvex-penalty-acceleration", "small-gain-nash", "variance-reduced-halpern",
