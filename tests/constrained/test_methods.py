@@ -179,7 +179,7 @@ VARIANTS = [
     L1SQP("adaptive"), L1SQP("tests"), SketchedNewton("krylov"), SketchedNewton("count", block=2),
     SketchedNewton("gaussian", block=2), SketchedNewton("weighted-kaczmarz", inverse="estimate"),
     SketchedNewton("gaussian", inverse="relative", theta="residual", least_delta=1e-3),
-    SketchedNewton("kaczmarz", block=2, theta="power", most=3),
+    SketchedNewton("kaczmarz", block=2, theta="power"),
 ]  # fmt: skip
 
 

@@ -79,7 +79,8 @@ class SketchedNewton(Method):
         shift: xi_B, the least curvature along the constraints after a modification.
         singular: the least eigenvalue of G G^T below which the equations count as dependent,
             relative to the largest |G|^2 up to now.
-        most: inner steps after which a direction is taken as it is.
+        most: inner steps after which a direction is taken as it is. With so few that the merit does
+            not fall along it, the weights grow all the same and the solve breaks down.
         multipliers: the first ones, a number or an array [m]; None for those of least squares.
 
     Raises:
