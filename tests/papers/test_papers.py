@@ -20,7 +20,8 @@ DEAR = {
     "infeasibility-detection",
     "exact-augmented-lagrangian-sketching",
     "iterative-approximate-cv", "lazy-hessian-newton",
-    "nonconvex-penalty-acceleration", "small-gain-nash", "variance-reduced-halpern",
+    "nonconvex-penalty-acceleration", "polynomial-preconditioning", "small-gain-nash",
+    "variance-reduced-halpern",
 }  # fmt: skip
 VERDICTS = {"confirmed", "confirmed in part", "not confirmed"}
 
@@ -111,7 +112,13 @@ def test_a_worse_measurement_changes_the_verdict(monkeypatch):
     krylov = {0: 20_001, **module.BEFORE_LOGISTIC, 4: 947}
     fixed = {**dict.fromkeys(range(4), 20_001), 4: 11_881}
     race = {"limit": 20_000, "krylov": krylov, "fixed": fixed, "lbfgs": None}
-    race["curves"] = {("krylov", 1): np.ones(3)}
+    race |= {"searched": {}, "fast": {}, "curves": {("krylov", 1): (np.arange(3), np.ones(3))}}
+    cost = {
+        (kind, degree): (degree + 1 + (kind == "krylov")) * steps
+        for kind, known in (("krylov", krylov), ("fixed", fixed | dict.fromkeys(range(4), 80_001)))
+        for degree, steps in known.items()
+    } | {("searched", 3): 1.0, ("fast", 3): 1.0}
+    race["cost"] = cost
     monkeypatch.setattr(module, "_quadratics", lambda settings: found)
     monkeypatch.setattr(module, "_logistic_race", lambda settings: race)
     results = [claim(settings) for claim in claims]
@@ -122,7 +129,7 @@ def test_a_worse_measurement_changes_the_verdict(monkeypatch):
     settings = Settings()
     rows[3000][3] = rows[3000][3]._replace(gradient=2000, krylov=3000)
     krylov[2], krylov[4] = 1000, 100
-    fixed[3] = 900
+    cost["fixed", 3] = 900
     results = [claim(settings) for claim in claims]
     verdicts = ["confirmed in part", "not confirmed", "not confirmed"]
     assert [one.verdict for one in results] == verdicts
