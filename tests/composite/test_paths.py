@@ -93,14 +93,15 @@ def test_a_path_gives_the_answers_of_its_problems(storage, penalty):
     )
 
 
-@pytest.mark.parametrize("dense", [False, True])
-def test_a_path_costs_little_more_than_a_product_a_weight(dense):
+@pytest.mark.parametrize(("dense", "intercept"), [(False, False), (True, False), (False, True)])
+def test_a_path_costs_little_more_than_a_product_a_weight(dense, intercept):
     # Working sets hold what is needed before it is, and are left when their own gap is small.
     rng = np.random.default_rng(0)
     X = scipy.sparse.random_array((2000, 1000), density=0.05, rng=rng, format="csc")
     w = rng.standard_normal(1000) * (rng.random(1000) < 0.03)
     y = X @ w + 0.1 * rng.standard_normal(2000)
-    lasso = rs.GeneralizedLinear(X.toarray() if dense else X, y, penalty=functions.L1(1.0))
+    X = X.toarray() if dense else X
+    lasso = rs.GeneralizedLinear(X, y, penalty=functions.L1(1.0), intercept=intercept)
     found = rs.composite.path(lasso, 40, rtol=1e-9)
     assert found.converged
     assert sum(each.calls["matvec"] for each in found.solutions) <= 1.5 * 40

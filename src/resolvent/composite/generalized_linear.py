@@ -251,9 +251,9 @@ class GeneralizedLinear(Composite):
     def gap(self, x: Any, z: Any, pulled: Any = None, v: Any = None) -> Any:
         """The duality gap of a point with predictions z, by the dual point of their slopes.
 
-        `pulled` is the gradient in w there, where it is known; `v` is another dual point, which is
-        taken if its bound is higher. Rounding errors of the objective and of its bound are part of
-        it: no gap is zero that is only too small to be seen.
+        `pulled` is the gradient in w there, if it is known (see `bound`); `v` is another dual
+        point, which is taken if its bound is higher. Rounding errors of the objective and of its
+        bound are part of it: no gap is zero that is only too small to be seen.
         """
         with self.precision(x):
             primal = self.mean_loss(z) + self.penalty.value(x[0] if self.intercept else x)
@@ -270,11 +270,12 @@ class GeneralizedLinear(Composite):
         return scope(self.numpy and needs_double(self.first) and not is_traced(x))
 
     def bound(self, v: Any, pulled: Any = None) -> Any:
-        """A lower bound of the least objective from slopes v of the loss, [n] or [n, k]."""
-        if self.intercept:
-            balanced, pulled = self.loss.balanced(v, self.y, self.weights), None
-        else:
-            balanced = v
+        """A lower bound of the least objective from slopes v of the loss, [n] or [n, k].
+
+        `pulled` is the gradient in w where they are the slopes, if it is known; with an intercept,
+        where their weighted sum is zero.
+        """
+        balanced = self.loss.balanced(v, self.y, self.weights) if self.intercept else v
         if pulled is None:
             pulled = self.design.transposed_times(_beside(self.weights, v) * balanced)
         scale, rest = self.penalty.scaled_conjugate(-pulled)

@@ -16,6 +16,7 @@ from resolvent.composite.descent.working_set import WorkingSet
 from resolvent.composite.generalized_linear import GeneralizedLinear
 
 _QUIET = 50  # steps without a better measure that end a solve
+_LEVEL = 1e-12  # of their sizes: the sum of slopes that is taken for zero
 _STUCK = 10  # for how many of them one counts that had nothing left to do
 
 
@@ -143,8 +144,9 @@ class CoordinateDescent(Method):
         if fresh:
             pulled = problem.pulled_back(problem.loss.slope(z, problem.y))
             self.working.seen.note(state.w, z, pulled)
+        known = self._balanced(problem, z, pulled)
         if problem.dual:
-            measure = float(problem.gap(x, z, None if problem.intercept else pulled))
+            measure = float(problem.gap(x, z, known))
         else:
             violations = self.working.violations(state.w, pulled)
             measure = float(np.linalg.norm(violations) + problem.endless(z, w))
@@ -152,8 +154,17 @@ class CoordinateDescent(Method):
         g = np.append(*pulled) if problem.intercept else pulled
         return state._replace(
             g=g, measure=measure, best=min(measure, state.best), quiet=quiet,
-            products=state.products + fresh + (problem.dual and problem.intercept),
+            products=state.products + fresh + (problem.dual and known is None),
         )  # fmt: skip
+
+    def _balanced(self, problem: GeneralizedLinear, z: Any, pulled: Any) -> Any:
+        """The gradient in w, or None where there is an intercept and slopes do not sum to zero, as
+        those of a dual point must."""
+        if not problem.intercept:
+            return pulled
+        sizes = problem.weights * abs(problem.loss.slope(z, problem.y))
+        # Behind a minimum over the intercept rounding errors are left.
+        return pulled[0] if abs(pulled[1]) <= _LEVEL * sizes.sum() else None
 
     def step(self, problem: GeneralizedLinear, state: DescentState) -> DescentState:
         return self.advance(problem, state, 1, -1.0)[0]
