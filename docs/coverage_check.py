@@ -98,7 +98,7 @@ def name_faults(one: public.Name) -> Iterator[str]:
 
 
 def _paper_faults() -> Iterator[str]:
-    known = {one.name for module in public.modules() for one in public.names(module)}
+    known = public.paths()
     for paper in public.papers():
         for field in ("title", "authors", "year", "family", "methods", "summary", "snippet"):
             if not getattr(paper, field):

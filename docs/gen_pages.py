@@ -151,11 +151,6 @@ def _arxiv(paper: Any) -> str:
     return f"[arXiv:{paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})" if paper.arxiv else ""
 
 
-def _paths() -> dict[str, str]:
-    """The dotted path of every public name, by its last part and by family.name."""
-    return {one.name: one.path for module in public.modules() for one in public.names(module)}
-
-
 def _verdict(row: dict[str, Any]) -> str:
     text = row.get("verdict", UNMEASURED)
     return f'<span class="verdict verdict-{text.replace(" ", "-")}">{escape(text)}</span>'
@@ -251,7 +246,7 @@ def _card(paper: Any) -> str:
 def gallery() -> Section:
     """The list of papers, with search and filter, and a page for each."""
     papers = public.papers()
-    paths = _paths()
+    paths = public.paths()
     families = sorted({paper.family for paper in papers})
     options = "".join(f'<option value="{escape(one)}">{escape(one)}</option>' for one in families)
     index = [

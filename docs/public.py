@@ -46,6 +46,16 @@ def names(module: ModuleType) -> list[Name]:
     return [one for one in listed if not inspect.ismodule(one.value)]
 
 
+def paths() -> dict[str, str]:
+    """The dotted path of every public name, by its last part and by family.name."""
+    found = {}
+    for module in modules():
+        family = module.__name__.rpartition(".")[2]
+        for one in names(module):
+            found |= {one.name: one.path, f"{family}.{one.name}": one.path}
+    return found
+
+
 def is_derived(value: Any) -> bool:
     """Whether the value is a class whose interface a public base class documents already."""
     bases = {id(one.value) for module in modules() for one in names(module)} - {id(value)}

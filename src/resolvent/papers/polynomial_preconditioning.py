@@ -14,7 +14,12 @@ PAPER = Paper(
     venue="ICML",
     arxiv="2301.13194",
     family="linear",
-    methods=("PolynomialPreconditioner", "PolynomialGradient", "KrylovGradient"),
+    methods=(
+        "PolynomialPreconditioner",
+        "linear.PolynomialGradient",
+        "KrylovGradient",
+        "smooth.PolynomialGradient",
+    ),
     summary="""
     Gradient methods that cut the few largest eigenvalues of the curvature, unknown as they are,
     by multiplying the gradient with a polynomial of the curvature matrix.
