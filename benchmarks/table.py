@@ -67,6 +67,8 @@ def main() -> None:
         place = HERE.parent / "docs" / "benchmarks" / f"{chosen.family}.json"
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        if hasattr(module, "figure"):
+            module.figure(result, place.with_suffix(".png"))
 
 
 if __name__ == "__main__":

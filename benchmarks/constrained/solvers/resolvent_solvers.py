@@ -1,0 +1,43 @@
+"""Resolvent: the augmented Lagrangian for every kind, Newton's methods for equations alone."""
+
+from benchmark_utils.processes import Collected
+
+
+class Solver(Collected):
+    name = "resolvent"
+    parameters = {"method": ["augmented-lagrangian", "newton", "l1-sqp"]}
+    requirements = ["pip::resolvent"]
+    file = __file__
+
+    def able(self, problem):
+        return self.method == "augmented-lagrangian" or problem["equations"]
+
+    def chosen(self):
+        return {"method": self.method}
+
+
+def prepare(problem, rtol, limit, method):
+    """A function that solves."""
+    import numpy as np
+    from benchmark_utils.oracles import built
+
+    import resolvent as rs
+
+    chosen = {
+        "augmented-lagrangian": rs.constrained.AugmentedLagrangian,
+        "newton": lambda: rs.constrained.SketchedNewton("exact"),
+        "l1-sqp": lambda: rs.constrained.L1SQP(solver="exact"),
+    }[method]()
+    program = built(problem)
+
+    def solve(**limits):
+        sol = rs.solve(program, chosen, rtol=rtol, throw=False, **limits)
+        pair = None if sol.witness is None else tuple(np.asarray(part) for part in sol.witness)
+        return {
+            "x": np.asarray(program.vector(sol.x)), "pair": pair, "claimed": bool(sol.converged),
+            "steps": int(sol.steps), "evaluations": int(sol.calls["evaluation"]),
+            "said": str(sol.reason),
+        }  # fmt: skip
+
+    solve(seconds=limit)  # compiles all that a whole solve needs
+    return lambda: solve(seconds=0.95 * limit)

@@ -1,0 +1,86 @@
+"""SciPy's SLSQP and trust-constr, with exact derivatives."""
+
+from benchmark_utils.processes import Collected
+
+
+class Solver(Collected):
+    name = "scipy"
+    parameters = {"method": ["SLSQP", "trust-constr"]}
+    requirements = ["pip::scipy", "pip::resolvent"]
+    file = __file__
+
+    def chosen(self):
+        return {"method": self.method}
+
+
+def prepare(problem, rtol, limit, method):
+    """A function that solves."""
+    from benchmark_utils.oracles import Oracles, built
+
+    here = Oracles(built(problem)).compiled()
+    run = _slsqp if method == "SLSQP" else _trust_constr
+    return lambda: run(here.fresh(), rtol)
+
+
+def _bounds(here):
+    from scipy.optimize import Bounds
+
+    return Bounds(here.low, here.high) if (here.low > -1e300).any() or (
+        here.high < 1e300
+    ).any() else None  # fmt: skip
+
+
+def _slsqp(here, rtol):
+    from scipy.optimize import minimize
+
+    constraints = []
+    if here.m:
+        constraints.append({
+            "type": "eq", "fun": lambda x: here.values(x)[1], "jac": lambda x: here.slopes(x)[1]
+        })  # fmt: skip
+    if here.p:
+        constraints.append({
+            "type": "ineq", "fun": lambda x: -here.values(x)[2],
+            "jac": lambda x: -here.slopes(x)[2],
+        })  # fmt: skip
+    # Its tolerance is on the change of f: one that small leaves the referee's measure no excuse.
+    found = minimize(
+        lambda x: here.values(x)[0], here.x0, jac=lambda x: here.slopes(x)[0], method="SLSQP",
+        bounds=_bounds(here), constraints=constraints, options={"ftol": 1e-14, "maxiter": 10_000},
+    )  # fmt: skip
+    return {
+        "x": found.x, "claimed": bool(found.success), "steps": int(found.nit),
+        "evaluations": here.evaluations, "said": str(found.message),
+    }  # fmt: skip
+
+
+def _trust_constr(here, rtol):
+    import numpy as np
+    from scipy.optimize import NonlinearConstraint, minimize
+
+    zero = np.zeros(here.m), np.zeros(here.p)
+    constraints = []
+    if here.m:
+        constraints.append(NonlinearConstraint(
+            lambda x: here.values(x)[1], 0.0, 0.0, jac=lambda x: here.slopes(x)[1],
+            hess=lambda x, v: here.hessian(x, 0.0, v, zero[1]),
+        ))  # fmt: skip
+    if here.p:
+        constraints.append(NonlinearConstraint(
+            lambda x: here.values(x)[2], -np.inf, 0.0, jac=lambda x: here.slopes(x)[2],
+            hess=lambda x, v: here.hessian(x, 0.0, zero[0], v),
+        ))  # fmt: skip
+    tolerance = rtol * here.unit
+    found = minimize(
+        lambda x: here.values(x)[0], here.x0, jac=lambda x: here.slopes(x)[0],
+        hess=lambda x: here.hessian(x, 1.0, *zero), method="trust-constr", bounds=_bounds(here),
+        constraints=constraints,
+        options={"gtol": 0.1 * tolerance, "xtol": 1e-14, "barrier_tol": 0.1 * tolerance,
+                 "maxiter": 10_000},
+    )  # fmt: skip
+    # 1: the gradient's tolerance; 2: steps became too small, which claims no answer.
+    claimed = found.status == 1 and found.constr_violation <= tolerance
+    return {
+        "x": found.x, "claimed": bool(claimed), "steps": int(found.nit),
+        "evaluations": here.evaluations, "said": str(found.message),
+    }  # fmt: skip

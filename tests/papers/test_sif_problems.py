@@ -1,0 +1,76 @@
+"""Problems of CUTEst in the forms of this package: functions, bounds and signs of the set."""
+
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import resolvent as rs
+from resolvent.papers._sif_catalogue import catalogue
+from resolvent.papers.sif_problems import sif_least, sif_names, sif_problem
+
+pytest.importorskip("sif2jax")
+
+
+def test_names_are_sorted_by_kind():
+    found = {kind: sif_names(kind) for kind in ("unconstrained", "bounded", "constrained")}
+    assert "ROSENBR" in found["unconstrained"]
+    assert "HS4" in found["bounded"]
+    assert "HS71" in found["constrained"]
+    assert sum(map(len, found.values())) + len(sif_names("equations")) == len(catalogue())
+    assert found["constrained"] == sorted(found["constrained"])
+
+
+def test_another_kind_or_name_is_refused():
+    with pytest.raises(ValueError, match="kind"):
+        sif_names("linear")
+    with pytest.raises(ValueError, match="sif_names"):
+        sif_problem("HS1000")
+
+
+def test_reading_a_problem_leaves_the_package_unread():
+    before = {name for name in sys.modules if name.startswith("sif2jax")}
+    sif_problem("HS6")
+    assert {name for name in sys.modules if name.startswith("sif2jax")} == before
+
+
+def test_an_unconstrained_problem_is_that_of_the_set():
+    problem = sif_problem("ROSENBR")
+    assert isinstance(problem, rs.Minimize)
+    assert problem.first.dtype == np.float64
+    np.testing.assert_array_equal(problem.first, [-1.2, 1.0])
+    with jax.enable_x64(True):
+        value = float(problem.f(jnp.array([0.3, -0.7]), problem.args))
+    assert value == pytest.approx(100 * (-0.7 - 0.09) ** 2 + 0.49, rel=1e-14)
+
+
+def test_inequalities_change_their_sign_and_bounds_stay():
+    # HS71: x1 x4 (x1 + x2 + x3) + x3, 25 <= the product of all, their squares make 40, 1 <= x <= 5.
+    problem = sif_problem("HS71")
+    assert problem.counts() == (1, 1)
+    np.testing.assert_array_equal(problem.lower, np.ones(4))
+    np.testing.assert_array_equal(problem.upper, np.full(4, 5.0))
+    x = np.array([1.0, 2.0, 3.0, 4.0])
+    with jax.enable_x64(True):
+        assert problem.inequalities_at(jnp.asarray(x))[0] == pytest.approx(25 - 24)
+        assert problem.equalities_at(jnp.asarray(x))[0] == pytest.approx(30 - 40)
+        assert problem.objective_at(jnp.asarray(x)) == pytest.approx(4 * 6 + 3)
+
+
+def test_solves_in_double_precision_to_the_known_value():
+    problem = sif_problem("HS71")
+    sol = rs.solve(problem, rs.constrained.AugmentedLagrangian(), rtol=1e-9)
+    assert sol.x.dtype == np.float64
+    with jax.enable_x64(True):
+        value = float(problem.objective_at(jnp.asarray(sol.x)))
+    # The set prints nine digits.
+    assert value == pytest.approx(sif_least("HS71"), rel=1e-8)
+    assert np.all((sol.x >= 1 - 1e-9) & (sol.x <= 5 + 1e-9))
+
+
+def test_bounds_alone_make_no_equations():
+    problem = sif_problem("HS4")
+    assert problem.counts() == (0, 0)
+    np.testing.assert_array_equal(problem.lower, [1.0, 0.0])
