@@ -203,3 +203,21 @@ def test_functions_of_numpy_stand_for_those_of_jax():
     )
     with pytest.raises(Exception, match=r"jacobian: given values of shape \(1,\)"):
         bad.gradient(np.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("f", "given", "x0", "answer"),
+    [
+        (lambda x: (1e8 * (x - 2) ** 2).sum(), {"equalities": lambda x: x - 1}, [0.0], [1.0]),
+        (lambda x: (1e8 * (x - 2) ** 2).sum(), {"equalities": lambda x: x - 1}, [2.0], [1.0]),
+        (lambda x: 1e4 * x.sum(), {"bounds": (0.0, 1.0)}, [0.5, 0.5], [0.0, 0.0]),
+        (lambda x: (x**4).sum(), {"equalities": lambda x: x[0] * x[1] - 1}, [9e1, 1e2], [1.0, 1.0]),
+        (lambda x: (x**2).sum(), {"equalities": lambda x: jnp.exp(x) - 1}, [20.0], [0.0]),
+    ],
+    ids=["steep", "at its own minimizer", "box", "far", "steep far away"],
+)
+def test_a_steep_function_does_not_hide_what_is_violated(f, given, x0, answer):
+    problem = rs.ConstrainedProblem(f, x0=np.array(x0), **given)
+    assert not rs.certify(problem, np.array(x0), rtol=1e-4).holds
+    sol = rs.solve(problem, rs.constrained.AugmentedLagrangian(), rtol=1e-6)
+    np.testing.assert_allclose(sol.x, answer, atol=1e-5)

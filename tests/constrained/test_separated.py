@@ -8,6 +8,7 @@ import scipy.sparse
 
 import resolvent as rs
 from resolvent.constrained import ProjectAndForget, Separated
+from resolvent.constrained.metric.rows import RowMultipliers
 
 
 def polyhedron(m, n, seed=0):
@@ -163,3 +164,12 @@ def test_bad_data_are_refused(name):
     with pytest.raises(kind, match=r"(?s)given .+; needed .+\. .+") as caught:
         make()
     assert words in str(caught.value)
+
+
+def test_rows_that_no_oracle_can_have_given_prove_nothing():
+    problem = rs.constrained.Separated(np.zeros(2), lower=np.ones(2))
+    invented = RowMultipliers(
+        np.zeros(2), np.array([0, 2]), np.array([0, 1]), np.array([-1.0, -1.0]),
+        np.array([-10.0]), np.array([5.0]),
+    )  # fmt: skip
+    assert not rs.certify(problem, np.array([5.0, 5.0]), invented, rtol=1e-2).holds

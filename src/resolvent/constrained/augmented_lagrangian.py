@@ -37,7 +37,8 @@ class AugmentedLagrangianState(NamedTuple):
     """The size of the first projected gradient."""
     stuck: Any
     """Whether the last step was refused at every size: the gradient is rounding."""
-    error: Any
+    scale: Any
+    """What the certificate is relative to."""
     goal: Any
     restoration: Restoration
     status: Any
@@ -172,7 +173,7 @@ class AugmentedLagrangian(Method):
         unit = norm(displacement(x, _slope(at, pair, self.rho * one), bounds))
         return AugmentedLagrangianState(
             x, at, pair, self.rho * one, self.tolerance * unit, jnp.full_like(one, jnp.inf), unit,
-            jnp.asarray(False), errors(x, at, pair, bounds).total, 0 * one, at_rest(at), zero,
+            jnp.asarray(False), jnp.asarray(problem.scale(x0), x.dtype), 0 * one, at_rest(at), zero,
             zero + 1, zero, zero,
         )  # fmt: skip
 
@@ -189,8 +190,7 @@ class AugmentedLagrangian(Method):
         bounds = problem.bounds_at(state.x)
         x, at, restoration, code = restored(problem, state.x, state.at, bounds, state.restoration)
         return state._replace(
-            x=x, at=at, error=errors(x, at, state.multipliers, bounds).total,
-            restoration=restoration, status=code.astype(jnp.int32),
+            x=x, at=at, restoration=restoration, status=code.astype(jnp.int32),
             evaluations=state.evaluations + 1,
         )  # fmt: skip
 
@@ -221,11 +221,10 @@ class AugmentedLagrangian(Method):
         )
         stuck = ~(after <= before + room) | (there == x).all()
         x, at = trees.where(stuck, (x, at), (there, now))
-        error = errors(x, at, _forces(at, pair, rho), bounds).total
         far = norm(x) > _FAR * (1 + norm(problem.vector(problem.first)))
         status = jnp.where(far, Reason.diverged.code, 0).astype(jnp.int32)
         return state._replace(
-            x=x, at=at, stuck=stuck, error=error, status=status,
+            x=x, at=at, stuck=stuck, status=status,
             restoration=observed(state.restoration, x, at, bounds, rho > self._heaviest(x)),
             evaluations=state.evaluations + tries, products=state.products + products,
         )  # fmt: skip
@@ -252,7 +251,8 @@ class AugmentedLagrangian(Method):
         )
 
     def measure(self, problem: Any, state: AugmentedLagrangianState) -> Any:
-        return state.error
+        pair = _forces(state.at, state.multipliers, state.rho)
+        return errors(state.x, state.at, pair, problem.bounds_at(state.x), state.scale).total
 
     def iterate(self, problem: Any, state: AugmentedLagrangianState) -> tuple[Any, Any]:
         return problem.point(state.x), _forces(state.at, state.multipliers, state.rho)

@@ -54,16 +54,45 @@ def parts(v: Any, at: Local, multipliers: Multipliers, bounds: Any) -> tuple[Any
     return still, at.equalities, jnp.minimum(multipliers.inequalities, -at.inequalities)
 
 
-def errors(v: Any, at: Local, multipliers: Multipliers, bounds: Any) -> Errors:
-    """How far v and its multipliers are from the conditions."""
+def errors(v: Any, at: Local, multipliers: Multipliers, bounds: Any, unit: Any = None) -> Errors:
+    """How far v and its multipliers are from the conditions.
+
+    With a unit of the gradient the total is at least the error whose parts are all in that unit.
+    """
     still, c, slack = parts(v, at, multipliers, bounds)
     outside = jnp.maximum(at.inequalities, 0), v - clipped(v, bounds)
+    total = norm(jnp.concatenate([still, c, slack]))
+    if unit is not None:
+        total = jnp.maximum(total, norm(in_one_unit(v, at, multipliers, bounds, unit)))
     return Errors(
-        norm(jnp.concatenate([still, c, slack])),
+        total,
         norm(still),
         norm(jnp.concatenate([c, *outside])),
         norm(slack),
     )
+
+
+def in_one_unit(v: Any, at: Local, multipliers: Multipliers, bounds: Any, unit: Any) -> Any:
+    """What vanishes where the conditions hold, whatever c, h and x are measured in.
+
+    A constraint counts by what x would have to change to meet it, relative to max(|x|, 1), times
+    the unit; a bound cuts the gradient where x is near to it relative to that, or to the width of
+    the box.
+    """
+    lengths = jnp.maximum(jnp.abs(v), 1)
+
+    def far(values: Any, rows: Any) -> Any:
+        reach = jnp.abs(rows) @ lengths + jnp.abs(values)
+        return unit * values / jnp.where(reach > 0, reach, 1)
+
+    still = force(at, multipliers)
+    if bounds is not None:
+        width = bounds[1] - bounds[0]
+        step = jnp.where((width > 0) & (width < lengths), width, lengths) / unit
+        still = (v - jnp.clip(v - step * still, *bounds)) / step
+    pull = multipliers.inequalities * jnp.sqrt((at.slopes**2).sum(1))
+    slack = jnp.minimum(pull, -far(at.inequalities, at.slopes))
+    return jnp.concatenate([still, far(at.equalities, at.jacobian), slack])
 
 
 def violated(v: Any, at: Local, bounds: Any) -> tuple[Any, Any]:

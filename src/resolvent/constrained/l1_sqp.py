@@ -30,7 +30,8 @@ class L1SQPState(NamedTuple):
     y: Any
     """[m]"""
     at: Local
-    error: Any
+    scale: Any
+    """What the certificate is relative to."""
     mu: Any
     """The weight of |c|_1 in the merit."""
     kappa: Any
@@ -172,8 +173,8 @@ class L1SQP(Method):
         y = estimated(x, at, None).equalities if y is None else jnp.full_like(at.equalities, y)
         zero, one = jnp.zeros((), jnp.int32), jnp.ones((), x.dtype)
         return L1SQPState(
-            x, y, at, _error(x, at, y), self.mu * one, self.kappa * one, one, at_rest(at), zero,
-            zero, zero + 1, zero, zero,
+            x, y, at, jnp.asarray(problem.scale(x0), x.dtype), self.mu * one, self.kappa * one,
+            one, at_rest(at), zero, zero, zero + 1, zero, zero,
         )  # fmt: skip
 
     def step(self, problem: Any, state: L1SQPState) -> L1SQPState:
@@ -185,7 +186,7 @@ class L1SQP(Method):
     def _restored(self, problem: Any, state: L1SQPState) -> L1SQPState:
         x, at, restoration, code = restored(problem, state.x, state.at, None, state.restoration)
         return state._replace(
-            x=x, at=at, error=_error(x, at, state.y), restoration=restoration,
+            x=x, at=at, restoration=restoration,
             status=code.astype(jnp.int32), done=state.done + 1,
             evaluations=state.evaluations + 1,
         )  # fmt: skip
@@ -219,9 +220,7 @@ class L1SQP(Method):
         lost = ~(after <= before + room) | ~jnp.isfinite(after)
         full = of_full_rank(state.at.jacobian, state.restoration.steepest, self.singular)
         failed = ~full | lost
-        moved = state._replace(
-            x=x, y=y, at=at, error=_error(x, at, y), mu=search.mu, kappa=search.kappa, step=alpha
-        )
+        moved = state._replace(x=x, y=y, at=at, mu=search.mu, kappa=search.kappa, step=alpha)
         found = trees.where(failed, state, moved)
         return found._replace(
             restoration=observed(state.restoration, found.x, found.at, None, failed),
@@ -290,7 +289,8 @@ class L1SQP(Method):
         return _Search(krylov, mu, kappa, (close & reduced) | spent)
 
     def measure(self, problem: Any, state: L1SQPState) -> Any:
-        return state.error
+        pair = Multipliers(state.y, state.at.inequalities)
+        return errors(state.x, state.at, pair, None, state.scale).total
 
     def iterate(self, problem: Any, state: L1SQPState) -> tuple[Any, Any]:
         return problem.point(state.x), Multipliers(state.y, state.at.inequalities)
@@ -304,7 +304,3 @@ class L1SQP(Method):
             "hessian": state.hessians,
             "inner_step": state.inner,
         }
-
-
-def _error(x: Any, at: Local, y: Any) -> Any:
-    return errors(x, at, Multipliers(y, at.inequalities), None).total

@@ -28,7 +28,9 @@ class ConstrainedProblem(TreeProblem):
 
     The certificate is the error of the conditions of Karush, Kuhn and Tucker, the Euclidean norm of
     `x - clip(x - grad L, lower, upper)`, which is `grad L` without bounds, of `c(x)`, and of
-    `min(z, -h(x))`, which vanishes where h <= 0, z >= 0 and h z = 0. It is zero exactly at points
+    `min(z, -h(x))`, which vanishes where h <= 0, z >= 0 and h z = 0; and no less than the same
+    error with all parts in the unit of the gradient, so that it does not matter in what constraints
+    are measured. It is zero exactly at points
     that are stationary; for convex problems these are the minimizers. The multipliers y and z are
     those of the witness, or those that least squares give, whichever make it smaller. Its details
     hold the three parts: `stationarity`, `violation` and `complementarity`, and the
@@ -264,10 +266,12 @@ class ConstrainedProblem(TreeProblem):
         """`||(x - clip(x - grad L), c(x), min(z, -h(x)))|| <= max(rtol unit, atol)`."""
         v, witness = jax.lax.stop_gradient((self.vector(x), witness))
         at, bounds = derivatives.local(self, v), self.bounds_at(v)
-        best = conditions.errors(v, at, conditions.estimated(v, at, bounds), bounds)
+        unit = self.scale(x)
+        best = conditions.errors(v, at, conditions.estimated(v, at, bounds), bounds, unit)
         if witness is not None:
-            own = conditions.errors(v, at, self._pair(v, witness), bounds)
-            best = trees.where(own.total < best.total, own, best)
+            own = conditions.errors(v, at, self._pair(v, witness), bounds, unit)
+            better = (own.total < best.total) | jnp.isnan(best.total)
+            best = trees.where(better, own, best)
         details = {
             "stationarity": best.stationarity,
             "violation": best.violation,
@@ -275,7 +279,7 @@ class ConstrainedProblem(TreeProblem):
             "violation_slope": norm(conditions.violated(v, at, bounds)[1]),
         }
         return Certificate(
-            best.total, self.scale(x), details=details, name="KKT error",
+            best.total, unit, details=details, name="KKT error",
             statement="||(x - clip(x - grad L), c(x), min(z, -h(x)))|| <= max(rtol unit, atol)",
         )  # fmt: skip
 

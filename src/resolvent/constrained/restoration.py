@@ -11,6 +11,7 @@ from resolvent.constrained.conditions import clipped, freed, violated
 from resolvent.constrained.derivatives import Local, local
 
 _STEPS = 300  # after which the question stays open
+_FALL = 0.999  # of the violation: what is left of it where it still falls
 
 
 class Restoration(NamedTuple):
@@ -58,7 +59,8 @@ def restored(
     """One damped Gauss-Newton step on half the squared violation, and the code of a `Reason`.
 
     `infeasible` where the violation is stationary and does not vanish: its slope is at most the
-    root of the precision times what the violation and the steepest derivatives would give.
+    root of the precision times what the violation and the steepest derivatives would give, and the
+    violation falls no more.
     `breakdown` where it vanishes: the constraints can be met, but depend on each other.
     """
     size, slope = violated(v, at, bounds)
@@ -71,6 +73,7 @@ def restored(
     now = local(problem, there)
     after, after_slope = violated(there, now, bounds)
     better = after < size
+    rests = ~(after <= _FALL * size)
     v, at = trees.where(better, (there, now), (v, at))
     size, slope = jnp.where(better, after, size), jnp.where(better, after_slope, slope)
     damping = jnp.where(better, 0.2 * restoration.damping, 5 * restoration.damping)
@@ -80,7 +83,7 @@ def restored(
     level = norm(slope) <= eps**0.5 * steepest * size
     steps = restoration.steps + 1
     ended = met | (steps >= _STEPS)
-    code = jnp.where(level & ~met, Reason.infeasible.code, jnp.where(
+    code = jnp.where(level & rests & ~met, Reason.infeasible.code, jnp.where(
         ended, Reason.breakdown.code, 0
     ))  # fmt: skip
     damping = jnp.clip(damping, eps, 1 / eps)

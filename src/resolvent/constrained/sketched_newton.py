@@ -32,6 +32,9 @@ class SketchedNewtonState(NamedTuple):
     """[m]"""
     at: Local
     error: Any
+    """The norm of the gradient of the Lagrangian and of the equations."""
+    scale: Any
+    """What the certificate is relative to."""
     weights: Penalties
     step: Any
     """The last step size."""
@@ -179,8 +182,8 @@ class SketchedNewton(Method):
         weights = Penalties(*(jnp.asarray(w, x.dtype) for w in (*self.eta, self.delta)))
         zero, one = jnp.zeros((), jnp.int32), jnp.ones((), x.dtype)
         return SketchedNewtonState(
-            x, y, at, _error(x, at, y), weights, one, at_rest(at), zero,
-            jax.random.key_data(key), zero, zero + 1, zero, zero,
+            x, y, at, _error(x, at, y), jnp.asarray(problem.scale(x0), x.dtype), weights, one,
+            at_rest(at), zero, jax.random.key_data(key), zero, zero + 1, zero, zero,
         )  # fmt: skip
 
     def step(self, problem: Any, state: SketchedNewtonState) -> SketchedNewtonState:
@@ -265,7 +268,7 @@ class SketchedNewton(Method):
         return Choices(self.solver, self.block, burst, theta, self.nu, self.least_delta, self.most)
 
     def measure(self, problem: Any, state: SketchedNewtonState) -> Any:
-        return state.error
+        return _error(state.x, state.at, state.y, state.scale)
 
     def iterate(self, problem: Any, state: SketchedNewtonState) -> tuple[Any, Any]:
         return problem.point(state.x), Multipliers(state.y, state.at.inequalities)
@@ -281,8 +284,8 @@ class SketchedNewton(Method):
         }
 
 
-def _error(x: Any, at: Local, y: Any) -> Any:
-    return errors(x, at, Multipliers(y, at.inequalities), None).total
+def _error(x: Any, at: Local, y: Any, unit: Any = None) -> Any:
+    return errors(x, at, Multipliers(y, at.inequalities), None, unit).total
 
 
 def first_multipliers(given: Any, problem: Any) -> Any:

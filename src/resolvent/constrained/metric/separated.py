@@ -242,7 +242,10 @@ class Separated(Problem):
 
     def admitted(self, witness: Any) -> RowList | None:
         """Multipliers from elsewhere as a list; None where they do not fit."""
-        return admitted(witness, self.A, self.b, self.oracle is not None)
+        rows = admitted(witness, self.A, self.b, self.oracle is not None)
+        # Rows beside the written ones can have come from an oracle alone.
+        foreign = rows is not None and self.oracle is None and bool(np.asarray(witness[5]).size)
+        return None if foreign else rows
 
     def witness(self, rows: RowList) -> RowMultipliers:
         """Multipliers as a solution tells them."""
