@@ -57,6 +57,8 @@ def _user_settings_survive():
     import jax
 
     before = jax.config.jax_enable_x64
+    # Some packages set it when they are imported, and a test module may import them.
+    assert not before or "JAX_ENABLE_X64" in os.environ, "an import has set JAX's precision"
     yield
     assert jax.config.jax_enable_x64 == before
 
