@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -84,6 +85,18 @@ def test_products_agree_with_scipy(variant):
         norm = kernels.csr_residual(*parts(matrix), x, b, out)
         close(out, b - matrix @ x, variant[0])
         assert norm == pytest.approx(np.linalg.norm(out.astype(float)), rel=1e-6)
+
+
+def test_a_residual_of_cancelling_terms_is_formed_as_if_exactly(variant):
+    exact = np.vectorize(lambda value: Fraction(float(value)))
+    A = csr(np.array([[1.0, 1.0, 1.0], [3e14, 16610.0, 1.0], [0.0, 2e12, -7.0]]), *variant)
+    x = np.array([1 / 3, -1e14 / 16610, 7e11], variant[0])
+    b = vector(3, variant[0])
+    true = exact(b) - exact(A.toarray()) @ exact(x)
+    square = kernels.csr_residual_square_twofold(*parts(A), x, b)
+    assert square == pytest.approx(float(true @ true), rel=1e-15)
+    uncertain = kernels.csr_residual_squares(*parts(A), x, b)[3]
+    assert uncertain == pytest.approx(float(np.square(abs(A) @ abs(x).astype(float)).sum()), 1e-6)
 
 
 def test_half_storage_holds_the_matrix(variant):

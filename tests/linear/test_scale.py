@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.sparse as sparse
+from linear.refusals import truth
 
 import resolvent as rs
 from resolvent import linear
@@ -260,3 +261,13 @@ def test_a_right_hand_side_of_subnormal_numbers_is_judged_in_normal_ones():
         system = rs.LinearSystem(sparse.csr_array(np.array(A)), np.array(b))
         assert rs.solve(system, rs.linear.CG(), throw=False).converged == solvable
         assert rs.certify(system, np.array(b)).holds == solvable
+
+
+def test_a_certificate_of_cancelling_terms_is_true():
+    """Rounding in b - A x, 4e-7 here, neither hides a residual nor makes one."""
+    A = np.array([[1.0, 1.0, 1.0], [3.31083850e14, 16610.0, 1.0], [1.52534132e12, 1.0, 1.0]])
+    b = np.array([0.0, 1.0, 0.0])
+    for seed in range(20):
+        x = np.linalg.solve(A, b) * (1 + 1e-13 * np.random.default_rng(seed).standard_normal(3))
+        system = rs.LinearSystem(sparse.csr_array(A), b)
+        assert system.certify(x).value == pytest.approx(truth(A, b, x), rel=1e-9)

@@ -26,6 +26,7 @@ NON_FINITE = 2
 """Kernel status: a NaN or an infinity appeared."""
 
 ONE = np.uint64(1)
+_SPLIT = 2.0**27 + 1  # Dekker's: halves the digits of a float64
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
@@ -60,24 +61,61 @@ def csr_residual(data, indices, indptr, x, b, out):
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=CONTRACT)
 def csr_residual_squares(data, indices, indptr, x, b):
-    """||b - A x||^2 and ||b||^2, summed in float64, and the largest |b - A x|."""
+    """||b - A x||^2 and ||b||^2, summed in float64, the largest |b - A x|, and || |A| |x| ||^2.
+
+    The last one, times the square of the machine precision, is what rounding may do to the first.
+    """
     square = 0.0
     scale = 0.0
     largest = 0.0
+    rounded = 0.0
     k = np.uint64(indptr[0])
     for i in range(np.uint64(b.shape[0])):
         # A x comes first: an x so large that b is lost in its terms must not pass for an answer.
         product = b.dtype.type(0)
+        size = b.dtype.type(0)
         end = np.uint64(indptr[i + ONE])
         while k < end:
-            product += data[k] * x[np.uint64(indices[k])]
+            term = data[k] * x[np.uint64(indices[k])]
+            product += term
+            size += abs(term)
             k += ONE
         given = np.float64(b[i])
         scale += given * given
         value = np.float64(b[i] - product)
         square += value * value
         largest = max(largest, abs(value))
-    return square, scale, largest
+        rounded += np.float64(size) * np.float64(size)
+    return square, scale, largest, rounded
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def csr_residual_square_twofold(data, indices, indptr, x, b):
+    """||b - A x||^2 as if formed with twice the digits: exact products and compensated sums.
+
+    Not a number where the splitting of a factor overflows, beyond 1e300.
+    """
+    square = 0.0
+    for i in range(b.shape[0]):
+        total = np.float64(b[i])
+        lost = 0.0
+        for k in range(indptr[i], indptr[i + 1]):
+            one = -np.float64(data[k])
+            other = np.float64(x[indices[k]])
+            product = one * other
+            carry = _SPLIT * one
+            high = carry - (carry - one)
+            low = one - high
+            carry = _SPLIT * other
+            upper = carry - (carry - other)
+            lower = other - upper
+            error = low * lower - (((product - high * upper) - low * upper) - high * lower)
+            both = total + product
+            part = both - total
+            lost += error + ((total - (both - part)) + (product - part))
+            total = both
+        square += (total + lost) * (total + lost)
+    return square
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

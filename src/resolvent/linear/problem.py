@@ -203,11 +203,14 @@ class LinearSystem(Problem):
         b, operator = self.b, self.operator
         if type(operator) is SparseMatrix and isinstance(x, np.ndarray):
             matrix, dtype = operator.matrix, b.dtype
-            square, scale, largest = kernels().csr_residual_squares(
-                matrix.data, matrix.indices, matrix.indptr, x, b
-            )
+            data = matrix.data, matrix.indices, matrix.indptr, x, b
+            square, scale, largest, rounded = kernels().csr_residual_squares(*data)
             # A sum of zero may be the squares of tiny numbers, or of none.
             if is_safe(scale, dtype) and (is_safe(square, dtype) or largest == square == 0.0):
+                # Where terms cancel, a residual in single digits is as uncertain as they are large.
+                if rounded * np.finfo(dtype).eps ** 2 > _CERTAIN**2 * square:
+                    twofold = kernels().csr_residual_square_twofold(*data)
+                    square = twofold if is_safe(twofold, dtype) else square
                 return square**0.5, scale**0.5
         if isinstance(b, np.ndarray) and 0 < (scale := norm(b)) < _SUBNORMAL[b.dtype.char]:
             return _tiny_norm(self, x), scale
@@ -361,6 +364,7 @@ class LinearSystem(Problem):
 
 
 # Below, products with x are rounded to whole multiples of the least number there is.
+_CERTAIN = 1e-3  # what rounding may change of a residual before it is formed with twice the digits
 _SUBNORMAL = {c: float(np.finfo(c).tiny) / float(np.finfo(c).eps) for c in "fd"}
 
 
