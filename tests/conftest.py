@@ -51,14 +51,20 @@ settings.register_profile(
 settings.load_profile("resolvent")
 
 
+def pytest_collection_finish():
+    """Some packages set JAX's precision when they are imported, and test modules import them."""
+    import jax
+
+    set_by_import = jax.config.jax_enable_x64 and "JAX_ENABLE_X64" not in os.environ
+    assert not set_by_import, "a test module imports a package that sets JAX's precision"
+
+
 @pytest.fixture(autouse=True)
 def _user_settings_survive():
     """No test, and so no solve inside one, may leave JAX in another precision than it found."""
     import jax
 
     before = jax.config.jax_enable_x64
-    # Some packages set it when they are imported, and a test module may import them.
-    assert not before or "JAX_ENABLE_X64" in os.environ, "an import has set JAX's precision"
     yield
     assert jax.config.jax_enable_x64 == before
 

@@ -103,10 +103,11 @@ def test_no_claim_writes_its_verdict_by_hand(paper):
 
 def test_a_worse_measurement_changes_the_verdict(monkeypatch):
     from resolvent.papers import polynomial_preconditioning as module
+    from resolvent.papers import polynomial_preconditioning_runs as runs
 
     claims = (module.claim_1, module.claim_2, module.claim_3)
     settings = Settings()
-    rows = {top: [module.Quadratic(*row) for row in lines] for top, lines in module.BEFORE.items()}
+    rows = {top: [runs.Quadratic(*row) for row in lines] for top, lines in module.BEFORE.items()}
     curves = {"CG": (np.arange(3), np.ones(3))}
     found = {"table": rows, "curves": curves, "cg": dict.fromkeys(rows, 10), "limit": 20_000}
     krylov = {0: 20_001, **module.BEFORE_LOGISTIC, 4: 947}
@@ -119,8 +120,8 @@ def test_a_worse_measurement_changes_the_verdict(monkeypatch):
         for degree, steps in known.items()
     } | {("searched", 3): 1.0, ("fast", 3): 1.0}
     race["cost"] = cost
-    monkeypatch.setattr(module, "_quadratics", lambda settings: found)
-    monkeypatch.setattr(module, "_logistic_race", lambda settings: race)
+    monkeypatch.setattr(module, "quadratics", lambda settings: found)
+    monkeypatch.setattr(module, "logistic_race", lambda settings: race)
     results = [claim(settings) for claim in claims]
     # The labels of the logistic problem were chosen by its counts: that is no whole confirmation.
     assert [one.verdict for one in results] == ["confirmed", *["confirmed in part"] * 2]

@@ -174,6 +174,17 @@ def test_unbounded_functions_end_in_words(method):
     assert line.reason in (rs.Reason.diverged, rs.Reason.stalled)
 
 
+def test_low_values_in_single_precision_are_no_divergence():
+    """Beyond the root of the largest number."""
+
+    def deep(x):
+        return 1e16 * ((x - 1.0) ** 2).sum() - 4e19
+
+    sol = rs.solve(rs.Minimize(deep, x0=jnp.zeros(2)), rs.smooth.TrustRegion(), rtol=1e-4)
+    assert sol.x.dtype == np.float32
+    assert np.allclose(sol.x, 1.0, atol=1e-3)
+
+
 @each
 def test_a_kink_is_no_answer(method):
     """Gradients stay large however near the least value is."""

@@ -91,11 +91,19 @@ def honest(sample, sol, rtol):
     assert sol.certificate.relative == pytest.approx(truth, rel=1e-3, abs=1e-13)
 
 
+def rare(pair, spoiler):
+    """Whether the long run is enough: for traced methods each shape of garbage is a program."""
+    return pair.engine == "traced" and spoiler not in ("negative", "shorter")
+
+
 @pytest.mark.parametrize(
     ("pair", "spoiler"),
-    [(pair, spoiler) for pair in PAIRS if remembers(pair) for spoiler in SPOILERS],
+    [
+        pytest.param(pair, spoiler, marks=pytest.mark.slow if rare(pair, spoiler) else ())
+        for pair in PAIRS if remembers(pair) for spoiler in SPOILERS
+    ],
     ids=str,
-)
+)  # fmt: skip
 def test_garbage_never_changes_the_answer(pair, spoiler):
     sample, memory = learned(pair)
     entries = {

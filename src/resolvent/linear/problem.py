@@ -201,20 +201,20 @@ class LinearSystem(Problem):
     def _norms(self, x: Any) -> tuple[Any, Any]:
         """||b - A x|| and ||b||."""
         b, operator = self.b, self.operator
-        if type(operator) is SparseMatrix and isinstance(x, np.ndarray):
-            matrix, dtype = operator.matrix, b.dtype
-            data = matrix.data, matrix.indices, matrix.indptr, x, b
-            square, scale, largest, rounded = kernels().csr_residual_squares(*data)
-            # A sum of zero may be the squares of tiny numbers, or of none.
-            if is_safe(scale, dtype) and (is_safe(square, dtype) or largest == square == 0.0):
-                # Where terms cancel, a residual in single digits is as uncertain as they are large.
-                if rounded * np.finfo(dtype).eps ** 2 > _CERTAIN**2 * square:
-                    twofold = kernels().csr_residual_square_twofold(*data)
-                    square = twofold if is_safe(twofold, dtype) else square
-                return square**0.5, scale**0.5
-        if isinstance(b, np.ndarray) and 0 < (scale := norm(b)) < _SUBNORMAL[b.dtype.char]:
+        if not isinstance(b, np.ndarray) or not isinstance(x, np.ndarray):
+            return norm(self.residual(x)), norm(b)
+        sparse = type(operator) is SparseMatrix
+        if sparse and (found := _sparse_norms(operator.matrix, x, b)) is not None:
+            return found
+        scale = norm(b)
+        if 0 < scale < _SUBNORMAL[b.dtype.char]:
             return _tiny_norm(self, x), scale
-        return norm(self.residual(x)), norm(b)
+        if sparse and 0 < scale < math.inf:
+            # Far numbers, whose squares are none, are judged near one.
+            unit = b.dtype.type(2.0 ** -math.frexp(scale)[1])
+            if (found := _sparse_norms(operator.matrix, x * unit, b * unit)) is not None:
+                return found[0] / float(unit), scale
+        return norm(self.residual(x)), scale
 
     def engine(self, engines: tuple[Engine, ...]) -> Engine:
         """The engine that the data live in, unless structure or the method say otherwise."""
@@ -366,6 +366,20 @@ class LinearSystem(Problem):
 # Below, products with x are rounded to whole multiples of the least number there is.
 _CERTAIN = 1e-3  # what rounding may change of a residual before it is formed with twice the digits
 _SUBNORMAL = {c: float(np.finfo(c).tiny) / float(np.finfo(c).eps) for c in "fd"}
+
+
+def _sparse_norms(matrix: Any, x: Any, b: Any) -> tuple[float, float] | None:
+    """||b - A x|| and ||b|| where their squares are numbers that can be trusted."""
+    data, dtype = (matrix.data, matrix.indices, matrix.indptr, x, b), b.dtype
+    square, scale, largest, rounded = kernels().csr_residual_squares(*data)
+    # A sum of zero may be the squares of tiny numbers, or of none.
+    if not is_safe(scale, dtype) or not (is_safe(square, dtype) or largest == square == 0.0):
+        return None
+    # Where terms cancel, a residual in single digits is as uncertain as they are large.
+    if rounded * np.finfo(dtype).eps ** 2 > _CERTAIN**2 * square:
+        twofold = kernels().csr_residual_square_twofold(*data)
+        square = twofold if is_safe(twofold, dtype) else square
+    return square**0.5, scale**0.5
 
 
 def _tiny_norm(problem: LinearSystem, x: Any) -> float:
