@@ -61,7 +61,8 @@ def write_report(path: Path, sections: Sequence[Section]) -> Path:
             "<h1>Resolvent: the tour</h1>",
             "<p class='soft'>Real problems, solved to a certificate: the relative residual "
             "||b - A x|| / ||b|| of a linear system, the relative error of a plan's marginals or "
-            "of a fixed point, recomputed from the data after the method has ended, is at most "
+            "of a fixed point, or what is left of the conditions of optimality under constraints, "
+            "recomputed from the data after the method has ended, is at most "
             f"{RTOL:.0e} for every line that says so, and what the players of a game could gain "
             f"at most {GAP:.0e} of the largest payoff. The peer is the fastest of the usual tools "
             "on the same problem, to the same certificate, on this machine.</p>",

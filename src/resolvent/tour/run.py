@@ -8,6 +8,7 @@ from resolvent.tour.denoising import denoising
 from resolvent.tour.games import blotto
 from resolvent.tour.matrices import airfoil, local_dg
 from resolvent.tour.palettes import palettes
+from resolvent.tour.pendulum import pendulum
 from resolvent.tour.photograph import photograph
 from resolvent.tour.pores import pores
 from resolvent.tour.report import write_report
@@ -26,6 +27,7 @@ STOPS: dict[str, Stop] = {
     "pores": pores,
     "tumors": tumors,
     "denoising": denoising,
+    "pendulum": pendulum,
 }
 
 
