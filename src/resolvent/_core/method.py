@@ -67,6 +67,10 @@ class Method(Value):
         """What the next solve may use."""
         return {}
 
+    def recall(self, problem: Any, memory: Memory) -> Memory:
+        """The entries as `init` takes them, so that memories of every kind share one program."""
+        return memory
+
     def runs_on(self) -> tuple[Engine, ...]:
         """The engines of this instance: a parameter (a preconditioner) may rule one out."""
         return self.engines

@@ -263,7 +263,7 @@ def _solve_eager(
     try:
         calls: dict[str, int] = {}
         try:
-            outcome = drive(stepper, start, known, key, limits, hooks)
+            outcome = drive(stepper, start, bound.recall(prepared, known), key, limits, hooks)
             calls = stepper.calls()
             failure = f"ended '{outcome.reason}'" if outcome.reason in _FAILED else None
         except Exception as error:
@@ -279,7 +279,8 @@ def _solve_eager(
                 hooks.checkpoint.remove()
             # Bound again, so that it finds the set-up done: the first try has counted its cost.
             stepper = kind(prepared, bound.bind(prepared) if calls else bound)
-            outcome = drive(stepper, start, _NOTHING, key, limits, hooks)
+            cold = bound.recall(prepared, _NOTHING)
+            outcome = drive(stepper, start, cold, key, limits, hooks)
             calls = _sum(calls, stepper.calls())
     finally:
         if bar is not None:

@@ -9,17 +9,19 @@ import jax.numpy as jnp
 from resolvent._core import trees
 from resolvent._core.checks import between, refuse
 from resolvent._core.line_search import backtracked
-from resolvent._core.memory import Memory
+from resolvent._core.memory import Entry, Memory
 from resolvent._core.method import Method
 from resolvent._core.norm import norm
 from resolvent._core.solution import Reason
-from resolvent.constrained.conditions import Multipliers, clipped, displacement, errors, estimated
+from resolvent.constrained.conditions import Multipliers, clipped, displacement, errors
 from resolvent.constrained.derivatives import Local, local
 from resolvent.constrained.problem import ConstrainedProblem
 from resolvent.constrained.projected_newton import Bent, direction
+from resolvent.constrained.remembered import first_pair, first_weights, kept, recalled
 from resolvent.constrained.restoration import Restoration, at_rest, observed, restored
 
 _FAR = 1e15  # what x grows to only where there is no answer
+_PENALTY = "penalty"  # the memory entry of rho
 
 
 class AugmentedLagrangianState(NamedTuple):
@@ -117,6 +119,7 @@ class AugmentedLagrangian(Method):
     name: ClassVar[str] = "augmented-lagrangian"
     solves: ClassVar = (ConstrainedProblem,)
     engines: ClassVar = ("traced",)
+    reads: ClassVar[tuple[str, ...]] = ("multipliers", _PENALTY)
     monitored: ClassVar[int] = 300
 
     def __post_init__(self) -> None:
@@ -160,9 +163,10 @@ class AugmentedLagrangian(Method):
         x = problem.vector(x0)
         bounds = problem.bounds_at(x)
         x = clipped(x, bounds)
-        at, given = local(problem, x), self._first(problem)
+        at, given = local(problem, x, sparse=True), self._first(problem)
+        scale, memory = jnp.asarray(problem.scale(x0), x.dtype), self.recall(problem, memory)
         if given is None:
-            pair = estimated(x, at, bounds)
+            pair = first_pair(memory, x, at, bounds, scale)
         elif isinstance(given, tuple):
             pair = Multipliers(*(jnp.asarray(part, x.dtype) for part in given))
         else:
@@ -170,12 +174,17 @@ class AugmentedLagrangian(Method):
                 jnp.full_like(at.equalities, given), jnp.full_like(at.inequalities, given)
             )
         one, zero = jnp.ones((), x.dtype), jnp.zeros((), jnp.int32)
-        unit = norm(displacement(x, _slope(at, pair, self.rho * one), bounds))
+        (rho,) = first_weights(memory, _PENALTY, (self.rho,), self._is_usual)
+        unit = norm(displacement(x, _slope(at, pair, rho), bounds))
         return AugmentedLagrangianState(
-            x, at, pair, self.rho * one, self.tolerance * unit, jnp.full_like(one, jnp.inf), unit,
-            jnp.asarray(False), jnp.asarray(problem.scale(x0), x.dtype), 0 * one, at_rest(at), zero,
+            x, at, pair, rho, self.tolerance * unit, jnp.full_like(one, jnp.inf), unit,
+            jnp.asarray(False), scale, 0 * one, at_rest(at), zero,
             zero + 1, zero, zero,
         )  # fmt: skip
+
+    def _is_usual(self, rho: Any) -> Any:
+        """Whether a remembered weight is one that this method may begin with."""
+        return (rho >= self.rho) & (rho <= jnp.finfo(rho.dtype).eps ** -0.5)
 
     def aim(self, state: AugmentedLagrangianState, goal: Any) -> AugmentedLagrangianState:
         return state._replace(goal=jnp.asarray(goal, state.goal.dtype))
@@ -207,7 +216,7 @@ class AugmentedLagrangian(Method):
 
         def look(step: Any) -> Any:
             there = clipped(x + step * d, bounds)
-            now = local(problem, there)
+            now = local(problem, there, sparse=True)
             return there, now, _value(now, pair, rho)[0]
 
         def refused(trial: Any, step: Any, before: Any, x: Any, slope: Any, room: Any) -> Any:
@@ -256,6 +265,14 @@ class AugmentedLagrangian(Method):
 
     def iterate(self, problem: Any, state: AugmentedLagrangianState) -> tuple[Any, Any]:
         return problem.point(state.x), _forces(state.at, state.multipliers, state.rho)
+
+    def recall(self, problem: Any, memory: Memory) -> Memory:
+        return recalled(problem, memory, _PENALTY, 1)
+
+    def remember(self, problem: Any, state: AugmentedLagrangianState) -> dict[str, Entry]:
+        pair = _forces(state.at, state.multipliers, state.rho)
+        # A step back: it comes down again where it was not needed, and a first point is far away.
+        return kept(pair, _PENALTY, (jnp.maximum(state.rho / self.growth, self.rho),))
 
     def status(self, state: AugmentedLagrangianState) -> Any:
         return state.status

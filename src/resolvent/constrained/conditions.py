@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from resolvent._core.norm import norm
 from resolvent.constrained.derivatives import Local
+from resolvent.constrained.sparse_least_squares import Stack, nonnegative_solution_by_products
 
 _SWAPS = 100  # exchanges after which a set of positive multipliers is taken as it is
 
@@ -82,7 +83,7 @@ def in_one_unit(v: Any, at: Local, multipliers: Multipliers, bounds: Any, unit: 
     lengths = jnp.maximum(jnp.abs(v), 1)
 
     def far(values: Any, rows: Any) -> Any:
-        reach = jnp.abs(rows) @ lengths + jnp.abs(values)
+        reach = abs(rows) @ lengths + jnp.abs(values)
         return unit * values / jnp.where(reach > 0, reach, 1)
 
     still = force(at, multipliers)
@@ -110,12 +111,16 @@ def estimated(v: Any, at: Local, bounds: Any) -> Multipliers:
     Unknowns at a bound count only where that bound could not bear what is left.
     """
     m, p = at.equalities.size, at.inequalities.size
-    rows = jnp.concatenate([at.jacobian, at.slopes])
     if not m + p:
         return Multipliers(at.equalities, at.inequalities)
     free = freed(v, at.gradient, bounds)
-    rows, gradient = rows * free, at.gradient * free
+    gradient = at.gradient * free
     damping = jnp.concatenate([jnp.zeros(m, v.dtype), at.inequalities**2])
+    if at.is_sparse:
+        stack = Stack(at.jacobian * free, at.slopes * free)
+        found = nonnegative_solution_by_products(stack, damping, -stack.of(gradient), m, exchanged)
+        return Multipliers(found[:m], found[m:])
+    rows = jnp.concatenate([at.jacobian, at.slopes]) * free
     gram = rows @ rows.T + jnp.diag(damping)
     found = nonnegative_solution(gram, -(rows @ gradient), m)
     return Multipliers(found[:m], found[m:])
@@ -141,7 +146,6 @@ def nonnegative_solution(gram: Any, right: Any, signless: int) -> Any:
     # Rows may repeat: of equal multipliers, the least ones.
     ridge = 10 * jnp.finfo(right.dtype).eps * jnp.where(whole > 0, whole, 1.0)
     gram = gram + ridge * jnp.eye(size, dtype=right.dtype)
-    place = jnp.arange(size)
 
     def solved(taken: Any) -> Any:
         pair = taken[:, None] & taken[None, :]
@@ -149,11 +153,18 @@ def nonnegative_solution(gram: Any, right: Any, signless: int) -> Any:
         u = jnp.linalg.solve(matrix, jnp.where(taken, right, 0))
         return jnp.where(taken, u, 0)
 
+    return exchanged(solved, lambda u: gram @ u, right, ridge, signless)
+
+
+def exchanged(solved: Any, product: Any, right: Any, ridge: Any, signless: int) -> Any:
+    """The sets of positive entries, exchanged until none is wrong; `solved` gives u for a set."""
+    size = right.size
+    place = jnp.arange(size)
     if signless == size:
         return solved(jnp.ones(size, bool))
 
     def wrong(taken: Any, u: Any) -> Any:
-        push = right - gram @ u
+        push = right - product(u)
         least = ridge * jnp.max(jnp.abs(u)) if size else ridge
         return (place >= signless) & jnp.where(taken, u < 0, push > least)
 

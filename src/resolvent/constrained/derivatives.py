@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from resolvent.constrained.sparse_rows import SparseRows
+
 
 class Local(NamedTuple):
     """All that first derivatives tell of a problem at a point."""
@@ -21,20 +23,39 @@ class Local(NamedTuple):
     slopes: Any
     """[p, n]"""
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether derivatives are kept as `SparseRows`."""
+        return isinstance(self.jacobian, SparseRows) or isinstance(self.slopes, SparseRows)
 
-def local(problem: Any, v: Any) -> Local:
-    """Values and first derivatives at the vector v."""
+
+def local(problem: Any, v: Any, sparse: bool = False) -> Local:
+    """Values and first derivatives at the vector v, sparse ones where the problem has a pattern."""
     value, gradient = jax.value_and_grad(problem.objective_at)(v)
     gradient = jnp.where(jnp.isfinite(value), gradient, jnp.nan)
-    c, jacobian = _with_rows(problem.equalities_at, problem.equalities is None, v)
-    h, slopes = _with_rows(problem.inequalities_at, problem.inequalities is None, v)
+    given = zip(
+        (problem.equalities_at, problem.inequalities_at),
+        (problem.equalities is None, problem.inequalities is None), problem.patterns, strict=True,
+    )  # fmt: skip
+    (c, jacobian), (h, slopes) = (
+        _with_rows(function, absent, v, pattern) for function, absent, pattern in given
+    )
+    if not sparse:
+        jacobian, slopes = dense(jacobian), dense(slopes)
     return Local(value, gradient, c, jacobian, h, slopes)
 
 
-def _with_rows(function: Any, absent: bool, v: Any) -> tuple[Any, Any]:
-    """A vector of values and its Jacobian, in whichever direction is shorter."""
+def dense(rows: Any) -> Any:
+    """Every entry of a Jacobian."""
+    return rows.dense() if isinstance(rows, SparseRows) else rows
+
+
+def _with_rows(function: Any, absent: bool, v: Any, pattern: Any) -> tuple[Any, Any]:
+    """A vector of values and its Jacobian, in whichever direction takes fewer products."""
     if absent:
         return jnp.zeros(0, v.dtype), jnp.zeros((0, v.size), v.dtype)
+    if pattern is not None:
+        return pattern.jacobian(function, v)
     count = jax.eval_shape(function, v).size
     if count < v.size:
         values, pull = jax.vjp(function, v)

@@ -7,14 +7,15 @@ import jax
 import jax.numpy as jnp
 
 from resolvent._core import trees
-from resolvent._core.checks import between, count, one_of
+from resolvent._core.checks import between, count, one_of, refuse
 from resolvent._core.line_search import backtracked
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.value import static
-from resolvent.constrained import minimal_residual
+from resolvent.constrained import matrix_free, minimal_residual
 from resolvent.constrained.conditions import Multipliers, errors, estimated
 from resolvent.constrained.derivatives import Local, hessian, local
+from resolvent.constrained.matrix_free import Direction
 from resolvent.constrained.newton_system import attached, modified, newton_matrix, of_full_rank
 from resolvent.constrained.problem import ConstrainedProblem
 from resolvent.constrained.restoration import Restoration, at_rest, observed, restored
@@ -39,6 +40,8 @@ class L1SQPState(NamedTuple):
     step: Any
     """The last step size."""
     restoration: Restoration
+    shift: Any
+    """What `minres` adds to a curvature that it cannot see as a whole."""
     status: Any
     done: Any
     evaluations: Any
@@ -82,7 +85,9 @@ class L1SQP(Method):
             the gradient at most `stationary` times, and mu grows until the model is reduced.
             `adaptive`: the residual is at most kappa times the right-hand side; where the model is
             not reduced then, mu grows by `nu` and kappa shrinks by its square, for good.
-        solver: `krylov`: GMRES; `exact`: a factorization, which meets every test.
+        solver: `krylov`: GMRES; `exact`: a factorization, which meets every test; `minres`:
+            products alone, for large problems with a `pattern` and a preconditioner. It goes by
+            the rule `adaptive`.
         mu: the first weight of the violation.
         kappa: the first relative accuracy, in (0, 1).
         feasible: epsilon of the second test, in (0, 1).
@@ -95,6 +100,10 @@ class L1SQP(Method):
             relative to the largest |G|^2 up to now.
         most: inner steps after which a direction is taken as it is.
         multipliers: the first ones, a number or an array [m]; None for those of least squares.
+        preconditioner: of `minres`: a function of x, a vector like x and one like the equations,
+            [m], and of `args` where the problem has them, which returns such a pair of vectors. It
+            stands for the inverse of a symmetric positive definite matrix, such as one with the
+            blocks B and G B^-1 G^T.
 
     Raises:
         ValueError: for parameters outside these ranges, or more equations than unknowns.
@@ -102,6 +111,9 @@ class L1SQP(Method):
     Cost per iteration:
         One Hessian of the Lagrangian; f, its gradient, c and its Jacobian for each step size
         tried; a product of n + m rows for each inner step, and as many rows kept as inner steps.
+        An inner step of `minres` is a product with the Hessian, with the Jacobian and its
+        transpose, and the preconditioner, and keeps a dozen vectors; where curvature is not
+        positive along the direction, the steps begin again with a multiple of the identity added.
 
     Convergence:
         For bounded weights mu and independent gradients of the equations, every limit point is
@@ -139,6 +151,7 @@ class L1SQP(Method):
     singular: Any = 1e-12
     most: int = 10_000
     multipliers: Any = None
+    preconditioner: Any = None
 
     name: ClassVar[str] = "l1-sqp"
     solves: ClassVar = (ConstrainedProblem,)
@@ -151,7 +164,17 @@ class L1SQP(Method):
 
     def __post_init__(self) -> None:
         one_of("rule", self.rule, ("tests", "adaptive"))
-        one_of("solver", self.solver, ("krylov", "exact"))
+        one_of("solver", self.solver, ("krylov", "minres", "exact"))
+        if self.solver != "minres" and self.preconditioner is not None:
+            refuse(
+                ValueError, "preconditioner", given=f"one with solver={self.solver!r}",
+                needed="none there", advice="Pass solver='minres'.",
+            )  # fmt: skip
+        if self.solver == "minres" and self.rule != "adaptive":
+            refuse(
+                ValueError, "rule", given=f"{self.rule!r} with solver='minres'",
+                needed="'adaptive' there", advice="Leave the rule out.",
+            )  # fmt: skip
         count("most", self.most, least=1)
         infinity = float("inf")
         for name in ("mu", "stationary", "shift"):
@@ -168,13 +191,13 @@ class L1SQP(Method):
 
     def init(self, problem: Any, x0: Any, memory: Memory, key: Any) -> L1SQPState:
         x = problem.vector(x0)
-        at = local(problem, x)
+        at = local(problem, x, sparse=self.solver == "minres")
         y = first_multipliers(self.multipliers, problem)
         y = estimated(x, at, None).equalities if y is None else jnp.full_like(at.equalities, y)
         zero, one = jnp.zeros((), jnp.int32), jnp.ones((), x.dtype)
         return L1SQPState(
             x, y, at, jnp.asarray(problem.scale(x0), x.dtype), self.mu * one, self.kappa * one,
-            one, at_rest(at), zero, zero, zero + 1, zero, zero,
+            one, at_rest(at), 0 * one, zero, zero, zero + 1, zero, zero,
         )  # fmt: skip
 
     def step(self, problem: Any, state: L1SQPState) -> L1SQPState:
@@ -192,6 +215,8 @@ class L1SQP(Method):
         )  # fmt: skip
 
     def _stepped(self, problem: Any, state: L1SQPState) -> L1SQPState:
+        if self.solver == "minres":
+            return self._searched(problem, state, matrix_free.direction(self, problem, state))
         x, y, at = state.x, state.y, state.at
         B = modified(hessian(problem, x, y, at.inequalities), at.jacobian, self.shift)
         b = -jnp.concatenate([at.gradient + y @ at.jacobian, at.equalities])
@@ -200,34 +225,44 @@ class L1SQP(Method):
         search = self._direction(*still)
         z = attached(search.krylov.z, system.K, b)
         gain, _ = self._model(system, z, search.mu)
-        before = at.value + search.mu * jnp.abs(at.equalities).sum()
+        full = of_full_rank(at.jacobian, state.restoration.steepest, self.singular)
+        inner = search.krylov.used
+        to = Direction(z, gain, search.mu, search.kappa, state.shift, inner, full)
+        return self._searched(problem, state, to)
+
+    def _searched(self, problem: Any, state: L1SQPState, to: Direction) -> L1SQPState:
+        """The state after a line search."""
+        x, y, at = state.x, state.y, state.at
+        z, gain = to.z, to.gain
+        before = at.value + to.mu * jnp.abs(at.equalities).sum()
 
         def look(step: Any) -> Any:
             there = x + step * z[: x.size], y + step * z[x.size :]
-            now = local(problem, there[0])
-            return *there, now, now.value + search.mu * jnp.abs(now.equalities).sum()
+            now = local(problem, there[0], sparse=at.is_sparse)
+            return *there, now, now.value + to.mu * jnp.abs(now.equalities).sum()
 
         def refused(trial: Any, step: Any, before: Any, gain: Any, room: Any) -> Any:
             return ~(trial[-1] <= before - self.decrease * step * gain + room)
 
         # Near an answer the merit falls by less than rounding shows.
-        size = jnp.abs(at.value) + search.mu * jnp.abs(at.equalities).sum()
+        size = jnp.abs(at.value) + to.mu * jnp.abs(at.equalities).sum()
         room = 10 * jnp.finfo(x.dtype).eps * size
         first = jnp.ones((), x.dtype)
         (x, y, at, after), alpha, tries = backtracked(
             look, refused, first, (before, gain, room), tries=40
         )
         lost = ~(after <= before + room) | ~jnp.isfinite(after)
-        full = of_full_rank(state.at.jacobian, state.restoration.steepest, self.singular)
-        failed = ~full | lost
-        moved = state._replace(x=x, y=y, at=at, mu=search.mu, kappa=search.kappa, step=alpha)
+        failed = ~to.full | lost
+        moved = state._replace(
+            x=x, y=y, at=at, mu=to.mu, kappa=to.kappa, step=alpha, shift=to.shift
+        )
         found = trees.where(failed, state, moved)
         return found._replace(
             restoration=observed(state.restoration, found.x, found.at, None, failed),
             done=state.done + 1,
             evaluations=state.evaluations + tries,
-            hessians=state.hessians + 1,
-            inner=state.inner + search.krylov.used,
+            hessians=state.hessians + (self.solver != "minres"),
+            inner=state.inner + to.inner,
         )
 
     def _direction(self, system: _System, mu: Any, kappa: Any) -> _Search:

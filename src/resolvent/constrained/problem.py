@@ -18,6 +18,7 @@ from resolvent._core.tree_problem import TreeProblem, first_guess
 from resolvent.constrained import conditions, derivatives
 from resolvent.constrained.bounds import admitted_bounds
 from resolvent.constrained.conditions import Multipliers
+from resolvent.constrained.pattern import Pattern, admitted_pattern, check_patterns
 
 
 class ConstrainedProblem(TreeProblem):
@@ -47,11 +48,16 @@ class ConstrainedProblem(TreeProblem):
         unit: what a relative tolerance refers to, in the unit of the gradient. None for the norm of
             the gradient of f at `x0`, and where that is 0 for the violation there; 1 where both
             are. Give a guess that is nearly an answer as `x0` to `solve` instead.
+        pattern: marks where derivatives of the equations may differ from 0: a matrix [m, n], dense
+            or of scipy.sparse, or a pair of them for equations and inequalities. The Jacobian then
+            takes as many products as its columns take colours, two of one row never sharing one,
+            or its rows. None for entries everywhere.
 
     Raises:
         TypeError: if a function cannot be called, or decides by the values of x; if its values are
             no real numbers, as those of a comparison.
-        ValueError: if f(x) is no number, bounds have another shape, are NaN or exclude each other.
+        ValueError: if f(x) is no number, bounds have another shape, are NaN or exclude each other,
+            or a pattern lacks entries that the Jacobian has.
 
     Example:
         ```python
@@ -72,6 +78,7 @@ class ConstrainedProblem(TreeProblem):
     lower: Any
     upper: Any
     args: Any
+    patterns: tuple[Pattern | None, Pattern | None]
 
     def __init__(
         self,
@@ -83,6 +90,7 @@ class ConstrainedProblem(TreeProblem):
         *,
         x0: Any,
         unit: float | None = None,
+        pattern: Any = None,
     ):
         given = {"f": f, "equalities": equalities, "inequalities": inequalities}
         for name, function in given.items():
@@ -99,12 +107,20 @@ class ConstrainedProblem(TreeProblem):
             between("unit", number, 0.0, math.inf, "It is a size of the gradient.")
         vars(self).update(
             f=f, equalities=equalities, inequalities=inequalities, lower=lower, upper=upper,
-            args=args, first=first, unit=unit, numpy=numpy,
+            args=args, first=first, unit=unit, numpy=numpy, patterns=(None, None),
         )  # fmt: skip
         with scope(needs_double((first, args)) and not is_traced((first, args))):
             for name, function in given.items():
                 if function is not None:
                     self._look_at(name, function)
+            if pattern is not None:
+                pair = isinstance(pattern, tuple) and len(pattern) == 2
+                both = pattern if pair else (pattern, None)
+                vars(self)["patterns"] = tuple(
+                    admitted_pattern(one, count, self.unknowns())
+                    for one, count in zip(both, self.counts(), strict=True)
+                )
+                check_patterns(self)
 
     def _look_at(self, name: str, function: Any) -> None:
         """Refuse a function whose values cannot be an objective or constraints."""
@@ -215,7 +231,8 @@ class ConstrainedProblem(TreeProblem):
         """Those that least squares give at x, with z >= 0."""
         with self._precision(x):
             v = self.vector(x)
-            return conditions.estimated(v, derivatives.local(self, v), self.bounds_at(v))
+            at = derivatives.local(self, v, sparse=True)
+            return conditions.estimated(v, at, self.bounds_at(v))
 
     def _precision(self, x: Any) -> Any:
         """Double precision where the first guess has it, whatever the user's setting is."""
@@ -241,7 +258,7 @@ class ConstrainedProblem(TreeProblem):
     def residual(self, x: Any) -> Any:
         """Three vectors that vanish together exactly where x is stationary."""
         v = self.vector(x)
-        at, bounds = derivatives.local(self, v), self.bounds_at(v)
+        at, bounds = derivatives.local(self, v, sparse=True), self.bounds_at(v)
         return conditions.parts(v, at, conditions.estimated(v, at, bounds), bounds)
 
     def optimality(self, x: Any) -> Any:
@@ -256,7 +273,7 @@ class ConstrainedProblem(TreeProblem):
         if self.unit is not None:
             return self.unit
         v = jax.lax.stop_gradient(self.vector(self.first))
-        at = jax.lax.stop_gradient(derivatives.local(self, v))
+        at = jax.lax.stop_gradient(derivatives.local(self, v, sparse=True))
         found = jnp.ones((), v.dtype)
         for size in (conditions.violated(v, at, self.bounds_at(v))[0], norm(at.gradient)):
             found = jnp.where((size > 0) & jnp.isfinite(size), size, found)
@@ -265,13 +282,17 @@ class ConstrainedProblem(TreeProblem):
     def certify(self, x: Any, witness: Any = None) -> Certificate:
         """`||(x - clip(x - grad L), c(x), min(z, -h(x)))|| <= max(rtol unit, atol)`."""
         v, witness = jax.lax.stop_gradient((self.vector(x), witness))
-        at, bounds = derivatives.local(self, v), self.bounds_at(v)
+        at, bounds = derivatives.local(self, v, sparse=True), self.bounds_at(v)
         unit = self.scale(x)
-        best = conditions.errors(v, at, conditions.estimated(v, at, bounds), bounds, unit)
-        if witness is not None:
-            own = conditions.errors(v, at, self._pair(v, witness), bounds, unit)
-            better = (own.total < best.total) | jnp.isnan(best.total)
-            best = trees.where(better, own, best)
+        pairs = [] if witness is None else [self._pair(v, witness)]
+        if not (at.is_sparse and pairs):  # where the system of least squares is large
+            pairs.append(conditions.estimated(v, at, bounds))
+        best, *others = (
+            conditions.errors(v, self._exact(v, at, pair), pair, bounds, unit) for pair in pairs
+        )
+        for other in others:
+            better = (other.total < best.total) | jnp.isnan(best.total)
+            best = trees.where(better, other, best)
         details = {
             "stationarity": best.stationarity,
             "violation": best.violation,
@@ -282,6 +303,14 @@ class ConstrainedProblem(TreeProblem):
             best.total, unit, details=details, name="KKT error",
             statement="||(x - clip(x - grad L), c(x), min(z, -h(x)))|| <= max(rtol unit, atol)",
         )  # fmt: skip
+
+    def _exact(self, v: Any, at: Any, pair: Multipliers) -> Any:
+        """The same with the gradient that makes the Lagrangian's exact, whatever patterns lack."""
+        if not at.is_sparse:
+            return at
+        whole = jax.grad(lambda u: derivatives.lagrangian(self, u, *pair))(v)
+        y, z = pair
+        return at._replace(gradient=whole - y @ at.jacobian - z @ at.slopes)
 
     def restore_witness(self, witness: Any) -> Any:
         """Multipliers as NumPy's arrays where the first guess was one."""

@@ -9,6 +9,7 @@ from resolvent._core.norm import norm
 from resolvent._core.solution import Reason
 from resolvent.constrained.conditions import clipped, freed, violated
 from resolvent.constrained.derivatives import Local, local
+from resolvent.constrained.sparse_least_squares import Stack, conjugate_gradients
 
 _STEPS = 300  # after which the question stays open
 _FALL = 0.999  # of the violation: what is left of it where it still falls
@@ -36,7 +37,11 @@ def at_rest(at: Local) -> Restoration:
 
 def steepness(at: Local) -> Any:
     """The norm of the derivatives of all constraints."""
-    return norm(jnp.concatenate([at.jacobian, at.slopes])) if _rows(at) else 0 * at.value
+    if not _rows(at):
+        return 0 * at.value
+    if at.is_sparse:
+        return jnp.sqrt(sum((rows**2).sum(1).sum() for rows in (at.jacobian, at.slopes)))
+    return norm(jnp.concatenate([at.jacobian, at.slopes]))
 
 
 def _rows(at: Local) -> int:
@@ -53,6 +58,24 @@ def observed(restoration: Restoration, v: Any, at: Local, bounds: Any, begin: An
     )
 
 
+def _gauss_newton(at: Local, free: Any, slope: Any, size: Any, damping: Any) -> Any:
+    """The step that least squares with damping give along the unknowns that are free."""
+    over = at.inequalities > 0
+    if at.is_sparse:
+        stack = Stack(at.jacobian * free, at.slopes * free)
+        over = jnp.concatenate([jnp.ones_like(at.equalities), over])
+        squares = stack.squares()
+        room = damping * jnp.where(size > 0, (over * squares[0]).sum(), 1)
+        return conjugate_gradients(
+            lambda d: stack.back(over * stack.of(d)) + room * d, slope * free, squares[1] + room,
+            1e-8,
+        )  # fmt: skip
+    rows = jnp.concatenate([at.jacobian, jnp.where(over[:, None], at.slopes, 0)]) * free
+    room = damping * jnp.where(size > 0, norm(rows) ** 2, 1) if _rows(at) else 1.0
+    bent = rows.T @ rows + room * jnp.eye(slope.size, dtype=slope.dtype)
+    return jnp.linalg.solve(bent, slope * free)
+
+
 def restored(
     problem: Any, v: Any, at: Local, bounds: Any, restoration: Restoration
 ) -> tuple[Any, Local, Restoration, Any]:
@@ -64,13 +87,9 @@ def restored(
     `breakdown` where it vanishes: the constraints can be met, but depend on each other.
     """
     size, slope = violated(v, at, bounds)
-    rows = jnp.concatenate([at.jacobian, jnp.where(at.inequalities[:, None] > 0, at.slopes, 0)])
     free = freed(v, slope, bounds)
-    rows = rows * free
-    room = restoration.damping * jnp.where(size > 0, norm(rows) ** 2, 1) if _rows(at) else 1.0
-    bent = rows.T @ rows + room * jnp.eye(v.size, dtype=v.dtype)
-    there = clipped(v - jnp.linalg.solve(bent, slope * free), bounds)
-    now = local(problem, there)
+    there = clipped(v - _gauss_newton(at, free, slope, size, restoration.damping), bounds)
+    now = local(problem, there, sparse=at.is_sparse)
     after, after_slope = violated(there, now, bounds)
     better = after < size
     rests = ~(after <= _FALL * size)
