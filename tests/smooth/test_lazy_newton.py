@@ -294,3 +294,14 @@ def test_what_a_problem_does_not_admit_is_refused():
         with pytest.raises(ValueError, match=VOICE) as caught:
             rs.solve(problem, LazyNewton(**given))
         assert str(caught.value).startswith(name)
+
+
+def test_metrics_of_whole_numbers_are_judged_as_matrices():
+    problem = rs.Minimize(saddle, x0=np.zeros(2))
+    LazyNewton(metric=np.array([[2, 1], [1, 2]])).check(problem)
+    with pytest.raises(ValueError, match=r"^metric: given a matrix with the least eigenvalue"):
+        LazyNewton(metric=np.array([[1, 2], [2, 1]])).check(problem)
+    with pytest.raises(TypeError, match=r"^metric: given numbers of the kind complex128"):
+        LazyNewton(metric=np.eye(2) + 0j).check(problem)
+    with pytest.raises(ValueError, match=r"^metric: given a matrix"):
+        LazyNewton(metric=np.full((2, 2), np.inf)).check(problem)

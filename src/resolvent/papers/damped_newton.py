@@ -35,7 +35,8 @@ PAPER = Paper(
             "not in 60; with M = 0.1 it diverges for all q; UN: 10 to 11 with 29 to 34 trials; GN: "
             "6",
             "In medians of three draws UN takes at most twice the steps of GN, and with M = 1 the "
-            "steps of RN fall from each q to the next.",
+            "steps of RN fall from each q to the next. In part at most: the rule was written "
+            "beside the counts of an earlier run.",
             "measured before",
         ),
         Claim(
@@ -44,7 +45,8 @@ PAPER = Paper(
             "Feasibility of a polytope, 200 inequalities, 100 unknowns: full steps 10, RN 11, AICN "
             "11, UN 18 to 20 with 127 to 150 trials, GN 3",
             "All of them reach a relative gap of 1e-9 in every draw; medians are within 2 steps of "
-            "those before, or a fifth.",
+            "those before, or a fifth. In part at most: the rule was written "
+            "beside them.",
             "measured before",
         ),
         Claim(
@@ -53,7 +55,8 @@ PAPER = Paper(
             "search beyond 1 ends in one step.",
             "Quartic, 60 terms, 20 unknowns: full steps and RN 13, UN 23 to 25, GN 1",
             "GN takes one step in every draw, full steps contract by 2/3 within 1e-6, and medians "
-            "are within 2 steps of those before.",
+            "are within 2 steps of those before. In part at most: the rule was written beside "
+            "them.",
             "measured before",
         ),
         Claim(
@@ -61,10 +64,10 @@ PAPER = Paper(
             "The gap falls as k^(1 - q) with the root schedule, and as fast with the universal "
             "rule.",
             "O(k^-1), O(k^-2) and O(k^-3) for q = 2, 3 and 4",
-            "On sums of log cosh, with the least M of a grid for which f never rises on another "
-            "draw: f never rises by more than rounding, and the largest gap times k^(q - 1) of the "
-            "second 20 steps is not above that of the first 20; the same for UN with q = 4. In "
-            "part at most: no function is known here on which the rate is attained.",
+            "On sums of log cosh, with the least M of 0, 1e-8, ..., 100 for which f never rises "
+            "on another draw: f never rises by more than rounding, and the largest gap times "
+            "k^(q - 1) of the second 20 steps is not above that of the first 20; the same for UN "
+            "with q = 4. In part at most: no function is known here on which the rate is attained.",
         ),
     ),
     snippet="""
@@ -94,7 +97,11 @@ LOGISTIC = {"AICN 10": 13, "RN 4, M 1": 13, "RN 3.5, M 1": 14, "RN 3, M 1": 17, 
 POLYTOPE = {"full": 10, "RN": 11, "AICN": 11, "UN": 19, "GN": 3}
 QUARTIC = {"full": 13, "RN": 13, "UN": 24}
 QS = (2.0, 2.5, 3.0, 3.5, 4.0)
-GRID = 10.0 ** np.arange(-3, 3)
+GRID = (0.0, *10.0 ** np.arange(-8, 3))
+EARLIER = (
+    "Confirmed in part at most, because the conditions were written beside the counts of an "
+    "earlier run"
+)
 
 
 def _race(settings: Settings, kind: str, m: int, n: int, steps: int) -> dict[str, Any]:
@@ -201,6 +208,7 @@ def claim_1(settings: Settings) -> Measured:
             "logistic regression",
         ),
         numbers=_numbers(found),
+        reservation=EARLIER,
         remark=f"The steps measured before are met within {off:.0f}. With M = 0.1 "
         + (f"{', '.join(wild)} converge all the same" if wild else "no q converges"),
     )  # fmt: skip
@@ -218,7 +226,7 @@ def claim_2(settings: Settings) -> Measured:
     }
     return judge(
         checks, _told(found), figure=_figure(found, names, "feasibility of a polytope"),
-        numbers=_numbers(found),
+        numbers=_numbers(found), reservation=EARLIER,
     )  # fmt: skip
 
 
@@ -236,7 +244,7 @@ def claim_3(settings: Settings) -> Measured:
     }
     return judge(
         checks, _told(found), figure=_figure(found, (*QUARTIC, "GN"), "quartic"),
-        numbers=_numbers(found),
+        numbers=_numbers(found), reservation=EARLIER,
     )  # fmt: skip
 
 

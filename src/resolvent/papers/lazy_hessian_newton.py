@@ -5,6 +5,17 @@ from typing import Any
 import numpy as np
 
 from resolvent.papers import Claim, Measured, Paper, Settings, judge, new_figure
+from resolvent.papers.lazy_hessian_newton_runs import (
+    GAP,
+    SECOND,
+    adaptive,
+    clock,
+    fixed,
+    nonconvex,
+    orders,
+    sizes,
+    theory,
+)
 
 PAPER = Paper(
     name="lazy-hessian-newton",
@@ -30,14 +41,16 @@ PAPER = Paper(
             "Logistic regression with d = 50, M = 0.1, gap 1e-10, cost in gradients. Regularized, "
             "m = 1, 5, 50, 200: 34170, 7421, 1390, 984. Cubic: 23970, 5221, 989, 740",
             "For both variants and the same M = 0.1 for all m, the cost with m = d is at most that "
-            "with m = 1 over sqrt(d).",
+            "with m = 1 over sqrt(d), on the data of the earlier run and on a second draw. In part "
+            "at most: this rule and M = 0.1 are those of the earlier run, which the first draw "
+            "repeats number by number.",
             "measured before",
         ),
         Claim(
             2,
             "So it is where M is adapted, or the best one for each m.",
             "The same problem with adaptive M from 1, m = 1, 5, 50, 200: 714, 495, 600, 1000",
-            "With adaptive M, and also with the M of a grid from 1e-5 to 1 that was best for this "
+            "With adaptive M, and also with the M of a grid from 1e-9 to 1 that was best for this "
             "m on data of another seed, the cost with m = d is at most that with m = 1 over "
             "sqrt(d); and of the m measured, d is the best one with adaptive M.",
             "measured before",
@@ -103,73 +116,7 @@ PAPER = Paper(
     "compared.",
 )
 
-VARIANTS = ("regularized", "cubic")
-GAP = 1e-10
 _COLOURS = ("#2166ac", "#1b7837", "#b2182b", "#e08214")
-
-
-def _sizes(settings: Settings) -> tuple[int, int]:
-    return settings.pick((500, 50), tiny=(30, 4))
-
-
-def _ms(settings: Settings) -> tuple[int, ...]:
-    return settings.pick((1, 5, 50, 200), tiny=(1, 2, 4))
-
-
-def lazy(variant: str, m: int, M: float | None = None) -> Any:
-    """The method; methods of all m are one program."""
-    from resolvent.smooth import LazyNewton
-
-    return LazyNewton(variant, np.int32(m), M=M)
-
-
-def _fixed(settings: Settings) -> dict[Any, Any]:
-    """Gaps and costs with one M for all m, by variant and m."""
-    from resolvent.papers import lazy_hessian_newton_data as data
-
-    n, d = _sizes(settings)
-    problem = data.logistic_problem(0, n, d)
-    best = data.least(problem)[1]
-    found: dict[Any, Any] = {}
-    for variant in settings.pick(VARIANTS, tiny=VARIANTS[:1]):
-        for m in _ms(settings):
-            settings.say(f"{variant}, M = 0.1, m = {m}")
-            one = data.run(problem, lazy(variant, m, 0.1), settings.pick(1500, tiny=60))
-            found[variant, m] = _counted(one, best, d)
-    return found
-
-
-def _counted(one: dict[str, Any], best: float, d: int) -> dict[str, Any]:
-    from resolvent.papers import lazy_hessian_newton_data as data
-
-    gaps = one["value"] - best
-    steps = data.first_below(gaps, GAP)
-    costs = np.arange(gaps.size) + d * one["hessians"]
-    return {"steps": steps, "cost": data.cost(one, steps, d), "gaps": gaps, "costs": costs}
-
-
-def _adaptive(settings: Settings) -> dict[Any, Any]:
-    """The same with adaptive M, and with the M that is best on other data, by kind and m."""
-    from resolvent.papers import lazy_hessian_newton_data as data
-
-    n, d = _sizes(settings)
-    problem, other = (data.logistic_problem(seed, n, d) for seed in (0, 1))
-    best, before = data.least(problem)[1], data.least(other)[1]
-    steps = settings.pick(1500, tiny=60)
-    grid = settings.pick((1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0), tiny=(1e-2, 1.0))
-    found: dict[Any, Any] = {}
-    for m in _ms(settings):
-        settings.say(f"adaptive, and the best M, m = {m}")
-        one = data.run(problem, lazy("adaptive", m, 1.0), steps)
-        found["adaptive", m] = _counted(one, best, d)
-        costs = [
-            _counted(data.run(other, lazy("regularized", m, M), steps), before, d)["cost"]
-            for M in grid
-        ]
-        chosen = grid[int(np.argmin(costs))]
-        one = data.run(problem, lazy("regularized", m, chosen), steps)
-        found["tuned", m] = {**_counted(one, best, d), "M": chosen}
-    return found
 
 
 def _written(found: dict[Any, Any], kind: str) -> str:
@@ -209,21 +156,24 @@ def _numbers(found: dict[Any, Any]) -> dict[str, Any]:
 
 def claim_1(settings: Settings) -> Measured:
     """Costs with the same M for all m."""
-    found, d = settings.once(_fixed), _sizes(settings)[1]
+    found, d = settings.once(fixed), sizes(settings)[1]
     kinds = tuple(dict.fromkeys(kind for kind, _ in found))
+    drawn = tuple(kind for kind in kinds if not kind.endswith(SECOND))
     return judge(
         {f"{kind}: cost with m = d at most that with m = 1 over sqrt(d)": _saves(found, kind, d)
          for kind in kinds},
         "; ".join(_written(found, kind) for kind in kinds),
-        figure=_drawn(found, kinds),
+        figure=_drawn(found, drawn),
         numbers=_numbers(found),
+        reservation="Confirmed in part at most, because the rule and M were known to fit the first "
+        "draw",
         remark="One M for all m is kind to large m: theory asks for an M in proportion to m",
     )  # fmt: skip
 
 
 def claim_2(settings: Settings) -> Measured:
     """Costs where each m has an M of its own."""
-    found, d = settings.once(_adaptive), _sizes(settings)[1]
+    found, d = settings.once(adaptive), sizes(settings)[1]
     costs = {m: one["cost"] for (kind, m), one in found.items() if kind == "adaptive"}
     chosen = ", ".join(f"{one['M']:g}" for (kind, _), one in found.items() if kind == "tuned")
     return judge(
@@ -240,31 +190,9 @@ def claim_2(settings: Settings) -> Measured:
     )  # fmt: skip
 
 
-def _theory(settings: Settings) -> dict[Any, Any]:
-    """Gaps with the constants of the theory, by variant and m."""
-    from resolvent.papers import lazy_hessian_newton_data as data
-
-    n, d = _sizes(settings)
-    problem = data.logistic_problem(0, n, d)
-    best, L = data.least(problem)[1], problem.hessian_lipschitz
-    found: dict[Any, Any] = {}
-    for variant in settings.pick(VARIANTS, tiny=VARIANTS[:1]):
-        for m in settings.pick((1, 50, 200), tiny=(1, 2)):
-            settings.say(f"{variant}, M of the theory, m = {m}")
-            M = (6.0 if variant == "cubic" else 3.0) * m * L
-            one = data.run(problem, lazy(variant, m, M), settings.pick(3000, tiny=60))
-            gaps = one["value"] - best
-            k = np.arange(1, gaps.size)
-            found[variant, m] = {
-                "gaps": gaps, "falls": bool((np.diff(one["value"]) <= 1e-14).all()),
-                "constant": float((gaps[1:] * k**2).max() / (m * L)),
-            }  # fmt: skip
-    return found
-
-
 def claim_3(settings: Settings) -> Measured:
     """Values with the constants of the theory."""
-    found = settings.once(_theory)
+    found = settings.once(theory)
     checks = {}
     for variant in dict.fromkeys(kind for kind, _ in found):
         rows = {m: one for (kind, m), one in found.items() if kind == variant}
@@ -288,33 +216,9 @@ def claim_3(settings: Settings) -> Measured:
     )  # fmt: skip
 
 
-def _nonconvex(settings: Settings) -> dict[int, Any]:
-    """Steps and least eigenvalues at both ends, by m."""
-    import jax
-    import jax.numpy as jnp
-
-    from resolvent.papers import lazy_hessian_newton_data as data
-
-    n, d = settings.pick((200, 20), tiny=(30, 4))
-    problem = data.robust_problem(0, n, d)
-    found = {}
-    for m in settings.pick((1, 4, 16, 64), tiny=(1, 4)):
-        settings.say(f"residuals that hardly count, m = {m}")
-        M = 6.0 * m * problem.hessian_lipschitz
-        one = data.run(problem, lazy("cubic", m, M), settings.pick(4000, tiny=200))
-        with jax.enable_x64(True):
-            hessian = problem.prepare("traced").hessian
-            ends = [
-                float(np.linalg.eigvalsh(hessian(jnp.asarray(one["x"][k])))[0]) for k in (0, -1)
-            ]
-        found[m] = {"steps": data.first_below(one["gradient"], 1e-5), "ends": ends,
-                    "gradients": one["gradient"]}  # fmt: skip
-    return found
-
-
 def claim_4(settings: Settings) -> Measured:
     """Growth with m, and second-order points."""
-    found = settings.once(_nonconvex)
+    found = settings.once(nonconvex)
     ms, steps = np.array(list(found)), np.array([one["steps"] for one in found.values()])
     power = float(np.polyfit(np.log(ms), np.log(steps), 1)[0]) if np.isfinite(steps).all() else 9.0
     figure, axis = new_figure()
@@ -339,28 +243,9 @@ def claim_4(settings: Settings) -> Measured:
     )
 
 
-def _orders(settings: Settings) -> dict[int, Any]:
-    """Distances before and gradients after one cycle, and gradients after three, by m."""
-    from resolvent.papers import lazy_hessian_newton_data as data
-
-    n, d = _sizes(settings)
-    problem = data.logistic_problem(0, n, d)
-    x = data.least(problem)[0]
-    away = 0.05 * 0.5 ** np.arange(5)
-    found = {}
-    for m in settings.pick((1, 2, 3), tiny=(1, 2)):
-        settings.say(f"orders, m = {m}")
-        runs = [data.run(problem.but(first=x + t), lazy("newton", m), 9)["gradient"] for t in away]
-        found[m] = {
-            "before": away * d**0.5, "after": np.array([run[m] for run in runs]),
-            "cycles": runs[0][m : 3 * m + 1 : m],
-        }  # fmt: skip
-    return found
-
-
 def claim_5(settings: Settings) -> Measured:
     """Orders of cycles."""
-    found = settings.once(_orders)
+    found = settings.once(orders)
     slopes = {
         m: float(np.polyfit(np.log(one["before"]), np.log(one["after"]), 1)[0])
         for m, one in found.items()
@@ -384,26 +269,9 @@ def claim_5(settings: Settings) -> Measured:
     )  # fmt: skip
 
 
-def _clock(settings: Settings) -> dict[Any, Any]:
-    """Seconds of warm solves by function and method; infinite without the target."""
-    from resolvent.papers import lazy_hessian_newton_data as data
-
-    n, d = settings.pick((1000, 200), tiny=(30, 4))
-    problems = {
-        "logistic": data.logistic_problem(0, n, d), "log-sum-exp": data.largest_problem(0, n, d),
-    }  # fmt: skip
-    methods = {f"m = {m}": lazy("adaptive", m) for m in settings.pick((1, 5, 20), tiny=(1, 2))}
-    found = {}
-    for name, problem in problems.items():
-        for label, method in {**methods, **data.gradient_methods()}.items():
-            settings.say(f"by the clock: {name}, {label}")
-            found[name, label] = data.timed(problem, method)
-    return found
-
-
 def claim_6(settings: Settings) -> Measured:
     """Times."""
-    found = settings.once(_clock)
+    found = settings.once(clock)
     checks = {}
     for name in dict.fromkeys(name for name, _ in found):
         own = {label: one["seconds"] for (key, label), one in found.items() if key == name}

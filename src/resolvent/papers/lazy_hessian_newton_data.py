@@ -66,50 +66,11 @@ def robust_problem(seed: int, n: int, d: int) -> Any:
 
 def run(problem: Any, method: Any, steps: int) -> dict[str, Any]:
     """What is known after 0, 1, ... steps: values, gradient norms, Hessians, constants, points."""
-    import jax
+    from resolvent.papers import _stepwise
 
-    from resolvent._core.traced import split
-
-    with jax.enable_x64(True):
-        static, arguments = split((problem.prepare("traced"), method))
-        found = _program()(static, steps, arguments)
-        return jax.device_get(found)
-
-
-_PROGRAMS: list[Any] = []
-
-
-def _program() -> Any:
-    """One function for all runs, so that runs of one shape share what is compiled."""
-    if _PROGRAMS:
-        return _PROGRAMS[0]
-    import jax
-    import jax.numpy as jnp
-
-    from resolvent._core.memory import Memory
-    from resolvent._core.traced import join
-
-    def told(state: Any) -> dict[str, Any]:
-        return {
-            "value": state.value, "gradient": jnp.linalg.norm(state.gradient),
-            "hessians": state.hessians, "M": state.M, "rejected": state.rejected, "x": state.x,
-        }  # fmt: skip
-
-    def scanned(static: Any, steps: int, arguments: Any) -> Any:
-        problem, method = join(static, arguments)
-
-        def one(state: Any, _: None) -> Any:
-            state = method.step(problem, state)
-            return state, told(state)
-
-        first = method.init(problem, problem.start(None), Memory(), None)
-        later = jax.lax.scan(one, first, None, length=steps)[1]
-        return jax.tree_util.tree_map(
-            lambda a, b: jnp.concatenate([a[None], b]), told(first), later
-        )
-
-    _PROGRAMS.append(jax.jit(scanned, static_argnums=(0, 1)))
-    return _PROGRAMS[0]
+    fields = ("value", "gradient", "hessians", "M", "rejected", "x")
+    found = _stepwise.run(problem, method, steps, fields)
+    return {**found, "gradient": np.linalg.norm(found["gradient"], axis=1)}
 
 
 def least(problem: Any) -> tuple[Any, float]:

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from resolvent._core.checks import is_traced, refuse
+from resolvent._core.checks import is_traced
 from resolvent._core.symmetric_polynomials import dense_traces, elementary_symmetric
+from resolvent.smooth.definite import check_definite
 
 
 def coefficients(traces: Any, n: int, degree: int) -> Any:
@@ -54,20 +55,7 @@ def check(curvature: Any, n: int) -> None:
     """Refuse what is no positive semidefinite matrix of that size; functions pass."""
     if curvature is None or callable(curvature) or is_traced(curvature):
         return
-    matrix = np.asarray(curvature)
-    if matrix.shape != (n, n):
-        refuse(
-            ValueError, "curvature", given=f"shape {matrix.shape}",
-            needed=f"shape {(n, n)}, or a function", advice="It has a row for each unknown.",
-        )  # fmt: skip
-    size = np.abs(matrix).max()
-    away = np.abs(matrix - matrix.T).max()
-    eps = float(np.finfo(matrix.dtype if matrix.dtype.kind == "f" else float).eps)
-    least = np.linalg.eigvalsh(matrix)[0] if np.isfinite(size) else np.nan
-    if not (away <= 100 * eps * size and least >= -100 * n * eps * size and size > 0):
-        refuse(
-            ValueError, "curvature",
-            given=f"a matrix with the least eigenvalue {least:.1e}, {away:.1e} from its transpose",
-            needed="a symmetric one without negative eigenvalues that is not zero",
-            advice="It should bound the Hessians of f, such as A^T A for a sum over rows of A x.",
-        )  # fmt: skip
+    check_definite(
+        "curvature", curvature, n, singular=True,
+        advice="It should bound the Hessians of f, such as A^T A for a sum over rows of A x.",
+    )  # fmt: skip

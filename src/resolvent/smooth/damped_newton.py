@@ -102,7 +102,8 @@ class DampedNewton(Method):
         with the same factors for each step that is tried: one for "root", "aicn" and
         "regularized", two on average for "universal". Where the Hessian is singular its
         eigenvalues take the place of Cholesky's factors, and those below 1e-10 of the largest
-        count as zero.
+        count as zero, or below 10 n units of rounding of it where that is more: in single precision
+        1.2e-6 n.
 
     Convergence:
         For convex f as smooth as q and M say, with bounded level sets, f - min f falls as
@@ -191,7 +192,7 @@ class DampedNewton(Method):
         risen = ~(value <= state.value + rounding(state.value))
         worse = ~(trees.norm(gradient) < trees.norm(state.gradient))
         length = (alpha * trees.norm(line.n)).astype(value.dtype)
-        status = ending(x, value, length, worse)
+        status = ending(x, value, gradient, length, worse)
         status = jnp.where(line.inverse.bent, Reason.breakdown.code, status)
         x = trees.where(line.inverse.bent, state.x, x)
         return DampedNewtonState(

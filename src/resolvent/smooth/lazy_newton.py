@@ -5,15 +5,16 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from resolvent._core import trees
 from resolvent._core.checks import between, count, is_traced, nonnegative, one_of, refuse
 from resolvent._core.line_search import rounding
-from resolvent._core.memory import Memory
+from resolvent._core.memory import Entry, Memory
 from resolvent._core.method import Method
 from resolvent._core.solution import Reason
 from resolvent._core.value import static
+from resolvent.smooth import remembered_hessian
+from resolvent.smooth.definite import check_definite
 from resolvent.smooth.endings import ending
 from resolvent.smooth.problem import Minimize
 from resolvent.smooth.shifted_systems import Step, cubic, no_spectrum, of_shift, spectrum
@@ -44,6 +45,8 @@ class LazyNewtonState(NamedTuple):
     """How many steps of the cycle are done."""
     fresh: Any
     """Whether the next step takes a new Hessian."""
+    borrowed: Any
+    """Whether the factors are those of an earlier solve."""
     merit: Any
     status: Any
     gradients: Any
@@ -69,6 +72,10 @@ class LazyNewton(Method):
     cubic ones a scalar equation. "cubic" and "regularized" begin a cycle over which f rises again,
     too, with twice the M, which stays. `solution.witness` has the last `M` and the number of
     cycles that were `rejected`.
+
+    The factors of the last Hessian are its memory. In a sequence of problems the first cycle goes
+    on with them where one product shows that the new Hessian is about the same, and takes a Hessian
+    of its own as soon as f or, with "newton", the gradient has not fallen as it should.
 
     Args:
         variant: "adaptive", "cubic", "regularized" or "newton".
@@ -127,6 +134,7 @@ class LazyNewton(Method):
     name: ClassVar[str] = "lazy-newton"
     solves: ClassVar = (Minimize,)
     engines: ClassVar = ("traced",)
+    reads: ClassVar[tuple[str, ...]] = (remembered_hessian.NAME,)
 
     def __post_init__(self) -> None:
         one_of("variant", self.variant, ("adaptive", "cubic", "regularized", "newton"))
@@ -157,7 +165,10 @@ class LazyNewton(Method):
                 needed="a convex one", advice="Say convex=True to Minimize, or use 'adaptive'.",
             )  # fmt: skip
         if self.metric is not None and not is_traced(self.metric):
-            _check_metric(self.metric, problem.unknowns())
+            check_definite(
+                "metric", self.metric, problem.unknowns(), singular=False,
+                advice="Pass None for the identity.",
+            )  # fmt: skip
 
     def _lifetime(self, problem: Minimize) -> Any:
         return min(problem.unknowns(), _LONGEST) if self.m is None else self.m
@@ -172,18 +183,27 @@ class LazyNewton(Method):
         M, unit, products = self._constant(problem, x0, slope)
         M, unit = jnp.asarray(M, dtype), jnp.asarray(unit, dtype)
         parts, known = no_spectrum(gradient), problem.second_order
+        borrowed = jnp.asarray(False)
+        old = None if known else remembered_hessian.remembered(memory, gradient)
         if known:
             parts = spectrum(problem.hessian(x0), self._factor(root))
+        elif old is not None:
+            bent = trees.raveled(problem.hessian_product(x0, slope))
+            borrowed = remembered_hessian.serves(old, gradient, bent, self._metric(gradient))
+            parts, products = trees.where(borrowed, old, parts), products + 1
         bounds = jnp.minimum(M, unit) / _RANGE, jnp.maximum(M, unit) * _RANGE
         state = LazyNewtonState(
             x0, value, gradient, parts, root, M, bounds, (x0, value, gradient),
-            jnp.zeros_like(value), zero, jnp.asarray(not known), value, zero, zero + 1,
+            jnp.zeros_like(value), zero, ~(borrowed | known), borrowed, value, zero, zero + 1,
             zero + known, zero + products, zero,
         )  # fmt: skip
         return state._replace(merit=self._merit(problem, state).astype(dtype))
 
     def _factor(self, root: Any) -> Any:
         return None if self.metric is None else root
+
+    def _metric(self, like: Any) -> Any:
+        return None if self.metric is None else jnp.asarray(self.metric, like.dtype)
 
     def _constant(self, problem: Minimize, x: Any, slope: Any) -> tuple[Any, Any, int]:
         """The first M, a number of its unit and size, and the products that it costs."""
@@ -224,8 +244,7 @@ class LazyNewton(Method):
 
     def _model(self, parts: Any, state: LazyNewtonState) -> Step:
         g = state.gradient
-        metric = None if self.metric is None else jnp.asarray(self.metric, g.dtype)
-        M = state.M.astype(g.dtype)
+        metric, M = self._metric(g), state.M.astype(g.dtype)
         if self.variant == "newton":
             return of_shift(parts, g, jnp.zeros_like(M), metric)
         if self.variant == "regularized":
@@ -250,9 +269,10 @@ class LazyNewton(Method):
         if self.slow is not None:
             before = self._size(state, state.gradient).astype(value.dtype)
             ends = ends | ~(size <= self.slow * before)
-        fails = ~self._accepted(state, value, total)
+        fails = ~self._accepted(state, value, total, size)
         seen = ends | ~jnp.isfinite(value) | (self.early and self.variant == "adaptive")
-        again = fails & seen & (state.M > 0)
+        seen = seen | state.borrowed
+        again = fails & seen & (state.borrowed | (state.M > 0))
         done = ends & ~again
         now = x, value, gradient
         begin = trees.where(done, now, state.begin)
@@ -260,21 +280,24 @@ class LazyNewton(Method):
         M = state.M
         if self.variant == "adaptive":
             M = jnp.where(done, jnp.maximum(0.25 * M, state.bounds[0]), M)
-        M = jnp.where(again, 2 * M, M)
-        status = ending(x, value, found.length.astype(value.dtype), again)
+        # What an old Hessian did says nothing about M.
+        M = jnp.where(again & ~state.borrowed, 2 * M, M)
+        length = found.length.astype(value.dtype)
+        status = ending(x, value, gradient, length, again & ~state.borrowed)
         status = jnp.where(state.bounds[1] < M, Reason.breakdown.code, status)
         new = state._replace(
             x=x, value=value, gradient=gradient, spectrum=parts, M=M, begin=begin,
             total=jnp.where(done | again, 0, total), place=jnp.where(done | again, 0, place),
-            fresh=done, status=status.astype(jnp.int32), gradients=state.gradients + 1,
+            fresh=done | (again & state.borrowed), borrowed=state.borrowed & ~(done | again),
+            status=status.astype(jnp.int32), gradients=state.gradients + 1,
             hessians=state.hessians + state.fresh, rejected=state.rejected + again,
         )  # fmt: skip
         return new._replace(merit=self._merit(problem, new).astype(state.merit.dtype))
 
-    def _accepted(self, state: LazyNewtonState, value: Any, total: Any) -> Any:
+    def _accepted(self, state: LazyNewtonState, value: Any, total: Any, size: Any) -> Any:
         """Whether what was done of a cycle counts; false for NaN."""
         if self.variant == "newton":
-            return jnp.isfinite(state.M)
+            return ~state.borrowed | (size <= self._size(state, state.gradient))
         first = state.begin[1]
         fall, noise = first - value, rounding(first)
         if self.variant == "adaptive":
@@ -291,27 +314,11 @@ class LazyNewton(Method):
     def iterate(self, problem: Minimize, state: LazyNewtonState) -> tuple[Any, Any]:
         return state.x, {"M": state.M, "rejected": state.rejected}
 
+    def remember(self, problem: Minimize, state: LazyNewtonState) -> dict[str, Entry]:
+        return remembered_hessian.entries(state.spectrum)
+
     def calls(self, problem: Minimize, state: LazyNewtonState) -> dict[str, Any]:
         return {
             "gradient": state.gradients, "hessian": state.hessians,
             "factorization": state.hessians, "product": state.products,
         }  # fmt: skip
-
-
-def _check_metric(metric: Any, n: int) -> None:
-    """Refuse what is no positive definite matrix of that size."""
-    matrix = np.asarray(metric)
-    if matrix.shape != (n, n):
-        refuse(
-            ValueError, "metric", given=f"shape {matrix.shape}", needed=f"shape {(n, n)}",
-            advice="It has a row and a column for each unknown.",
-        )  # fmt: skip
-    away = np.abs(matrix - matrix.T).max()
-    least = np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[0] if np.isfinite(away) else np.nan
-    size = np.abs(matrix).max()
-    if not (away <= 100 * np.finfo(matrix.dtype).eps * size and least > 0):
-        refuse(
-            ValueError, "metric",
-            given=f"a matrix with the least eigenvalue {least:.1e}, {away:.1e} from its transpose",
-            needed="a symmetric positive definite one", advice="Pass None for the identity.",
-        )  # fmt: skip

@@ -250,7 +250,7 @@ class PolynomialGradient(Method):
         state = state._replace(products=state.products + used)
         new = (self._ahead if self.variant == "fast" else self._plain)(problem, state, way, along)
         length = (state.step_size * jnp.linalg.norm(p)).astype(along.dtype)
-        status = ending(new.x, new.value, length, along > 0)
+        status = ending(new.x, new.value, new.gradient, length, along > 0)
         # A gradient that is not finite ends the solve as divergence.
         known = jnp.isfinite(state.gradient).all() & (jnp.abs(state.gradient).max() > 0)
         status = jnp.where(known & ~(along > 0), Reason.breakdown.code, status)

@@ -174,7 +174,7 @@ class TrustRegion(Method):
         return TrustRegionState(
             x, value, gradient, parts, radius,
             self._merit(problem, x, gradient, parts).astype(state.merit.dtype),
-            ending(x, value, length, ~good), state.gradients + 1,
+            ending(x, value, gradient, length, ~good), state.gradients + 1,
             state.hessians + good if self._exact(problem) else state.hessians,
             state.products + products,
         )  # fmt: skip
