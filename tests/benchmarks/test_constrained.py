@@ -68,3 +68,33 @@ def test_generated_problems_have_their_answers(utilities, kind, given):
     assert value <= 1e-9
     assert elsewhere >= 1e-4
     assert ((here.low < x) & (x < here.high)).all()
+
+
+@pytest.mark.slow
+def test_the_grids_functions_by_hand_are_those_of_the_problem(utilities):
+    problem = {"from": "grid", "given": {"N": 3, "cubic": 1.0}}
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        traced = utilities["oracles"].Oracles(utilities["oracles"].built(problem))
+        hand = utilities["oracles"].oracles(problem)
+        x, y = rng.standard_normal(18), rng.standard_normal(9)
+        for one, two in zip(traced.values(x), hand.values(x), strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-12)
+        g, G, A = hand.slopes(x)
+        for one, two in zip(traced.slopes(x), (g, G.toarray(), A.toarray()), strict=True):
+            np.testing.assert_allclose(one, two, atol=1e-12)
+        bent = traced.hessian(x, 0.7, y, np.zeros(0))
+        np.testing.assert_allclose(bent, hand.hessian(x, 0.7, y, None).toarray(), atol=1e-12)
+        assert traced.unit == pytest.approx(hand.unit)
+
+
+def test_the_grids_preconditioner_inverts_the_blocks_of_the_linear_problem(utilities):
+    from benchmark_utils import grid
+
+    L, cost = grid.laplacian(3).toarray(), grid.COST
+    blocks = np.r_[np.ones(9), np.full(9, cost)], L @ L.T + np.eye(9) / cost
+    force, values = np.arange(18.0), np.arange(9.0) ** 2
+    with jax.enable_x64(True):
+        found = grid.preconditioner(3)(None, force, values, None)
+        np.testing.assert_allclose(found[0], force / blocks[0], rtol=1e-12)
+        np.testing.assert_allclose(found[1], np.linalg.solve(blocks[1], values), rtol=1e-10)

@@ -27,9 +27,13 @@ def membrane(N):
 def membrane_data(N):
     """The Laplacian, [N^2, N^2], and the wanted state."""
     line = (np.eye(N, k=1) + np.eye(N, k=-1) - 2 * np.eye(N)) * (N + 1) ** 2
+    return np.kron(line, np.eye(N)) + np.kron(np.eye(N), line), wanted_state(N)
+
+
+def wanted_state(N):
+    """What the state is to be near, [N^2]."""
     place = 0.1 / np.sqrt(15) * (np.arange(1, N + 1) - (N + 1) / 2)
-    wanted = np.sin(4 + place)[:, None] + np.cos(3 + place)[None, :]
-    return np.kron(line, np.eye(N)) + np.kron(np.eye(N), line), wanted.ravel()
+    return (np.sin(4 + place)[:, None] + np.cos(3 + place)[None, :]).ravel()
 
 
 def membrane_answer(N):

@@ -8,6 +8,10 @@ import numpy as np
 def built(problem):
     """The problem: one of CUTEst by its name, or one of the generators."""
     kind, given = problem["from"], problem["given"]
+    if kind == "grid":
+        from benchmark_utils.grid import grid
+
+        return grid(**given)
     if kind == "sif":
         from resolvent.papers.sif_problems import sif_problem
 
@@ -15,6 +19,15 @@ def built(problem):
     from benchmark_utils import generators
 
     return getattr(generators, kind)(**given)
+
+
+def oracles(problem):
+    """The functions of a problem by its description."""
+    if problem["from"] == "grid":
+        from benchmark_utils.grid import GridOracles
+
+        return GridOracles(**problem["given"])
+    return Oracles(built(problem))
 
 
 class Oracles:

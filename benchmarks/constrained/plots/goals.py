@@ -39,6 +39,8 @@ def goals(df: pd.DataFrame) -> list[list]:
         order = sorted(runs.index, key=lambda name: -np.isfinite(ratios[name]).mean())
         for name in order:
             run = runs.loc[name]
+            if not run["objective_asked"]:  # a solver of another kind
+                continue
             rows.append([
                 data, name.lower(), int(run["objective_solved"]), int(run["objective_asked"]),
                 int(run["objective_wrong"]), int((ratios[name] <= 1.0).sum()),

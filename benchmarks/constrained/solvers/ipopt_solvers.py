@@ -8,14 +8,17 @@ class Solver(Collected):
     requirements = ["pip::ipyopt", "pip::resolvent"]
     file = __file__
 
+    def able(self, problem):
+        return problem["from"] != "grid"
+
 
 def prepare(problem, rtol, limit):
     """A function that solves."""
     import ipyopt
     import numpy as np
-    from benchmark_utils.oracles import Oracles, built
+    from benchmark_utils.oracles import oracles
 
-    here = Oracles(built(problem)).compiled()
+    here = oracles(problem).compiled()
     n, m, p = here.x0.size, here.m, here.p
     dense = tuple(part.ravel() for part in np.indices((m + p, n)))
     lower = np.tril_indices(n)

@@ -5,11 +5,14 @@ from benchmark_utils.processes import Collected
 
 class Solver(Collected):
     name = "resolvent"
-    parameters = {"method": ["augmented-lagrangian", "newton", "l1-sqp"]}
+    parameters = {"method": ["augmented-lagrangian", "newton", "l1-sqp", "minres"]}
     requirements = ["pip::resolvent"]
     file = __file__
 
     def able(self, problem):
+        # A preconditioner is known for grids alone, and only without a matrix are they small.
+        if (problem["from"] == "grid") != (self.method == "minres"):
+            return False
         return self.method == "augmented-lagrangian" or problem["equations"]
 
     def chosen(self):
@@ -19,6 +22,7 @@ class Solver(Collected):
 def prepare(problem, rtol, limit, method):
     """A function that solves."""
     import numpy as np
+    from benchmark_utils.grid import preconditioner
     from benchmark_utils.oracles import built
 
     import resolvent as rs
@@ -27,6 +31,9 @@ def prepare(problem, rtol, limit, method):
         "augmented-lagrangian": rs.constrained.AugmentedLagrangian,
         "newton": lambda: rs.constrained.SketchedNewton("exact"),
         "l1-sqp": lambda: rs.constrained.L1SQP(solver="exact"),
+        "minres": lambda: rs.constrained.L1SQP(
+            solver="minres", preconditioner=preconditioner(problem["given"]["N"]), multipliers=0.0
+        ),
     }[method]()
     program = built(problem)
 

@@ -9,15 +9,19 @@ class Solver(Collected):
     requirements = ["pip::scipy", "pip::resolvent"]
     file = __file__
 
+    def able(self, problem):
+        # SLSQP keeps a dense matrix of all unknowns.
+        return problem["from"] != "grid" or self.method == "trust-constr"
+
     def chosen(self):
         return {"method": self.method}
 
 
 def prepare(problem, rtol, limit, method):
     """A function that solves."""
-    from benchmark_utils.oracles import Oracles, built
+    from benchmark_utils.oracles import oracles
 
-    here = Oracles(built(problem)).compiled()
+    here = oracles(problem).compiled()
     run = _slsqp if method == "SLSQP" else _trust_constr
     return lambda: run(here.fresh(), rtol)
 

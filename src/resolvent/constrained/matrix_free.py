@@ -53,11 +53,12 @@ def direction(method: Any, problem: Any, state: Any) -> Direction:
     times = _products(problem, x, y, at)
     precondition = _preconditioned(method.preconditioner, problem, x)
 
-    def searched(shift: Any) -> _Search:
-        no = jnp.asarray(False)
-        krylov = short_recurrences.begun(precondition, b)
-        begin = _Search(krylov, state.mu, state.kappa, 0 * state.mu, no, no)
+    no, zero = jnp.asarray(False), jnp.zeros((), jnp.int32)
+    krylov = short_recurrences.begun(precondition, b)
+    empty = _Search(krylov, state.mu, state.kappa, 0 * state.mu, no, no)
+    begin = _judged(method, at, b, empty)
 
+    def searched(shift: Any) -> _Search:
         def more(search: _Search) -> _Search:
             now = short_recurrences.stepped(lambda z: times(shift, z), precondition, search.krylov)
             return _judged(method, at, b, search._replace(krylov=now))
@@ -65,17 +66,17 @@ def direction(method: Any, problem: Any, state: Any) -> Direction:
         def goes_on(search: _Search) -> Any:
             return ~search.done & jnp.isfinite(search.krylov.r).all()
 
-        return jax.lax.while_loop(goes_on, more, _judged(method, at, b, begin))
+        return jax.lax.while_loop(goes_on, more, begin)
 
     def again(attempts: _Attempts) -> _Attempts:
         wider = jnp.maximum(_GROWTH * attempts.shift, method.shift)
-        search, tries = searched(wider), attempts.tries + 1
+        shift, tries = jnp.where(attempts.tries > 0, wider, attempts.shift), attempts.tries + 1
+        search = searched(shift)
         inner = attempts.inner + search.krylov.used
-        return _Attempts(search, wider, inner, tries, search.good | (tries >= _TRIES))
+        return _Attempts(search, shift, inner, tries, search.good | (tries >= _TRIES))
 
-    first, zero = searched(state.shift), jnp.zeros((), jnp.int32)
-    begin = _Attempts(first, state.shift, first.krylov.used, zero, first.good)
-    search, shift, inner, _, _ = jax.lax.while_loop(lambda now: ~now.good, again, begin)
+    first = _Attempts(begin, state.shift, zero, zero, no)
+    search, shift, inner, _, _ = jax.lax.while_loop(lambda now: ~now.good, again, first)
     # Where curvature was found once it is looked for again, less and less.
     shift = jnp.where(shift > method.shift, shift / _GROWTH, 0)
     return Direction(
