@@ -173,3 +173,41 @@ def test_rows_that_no_oracle_can_have_given_prove_nothing():
         np.array([-10.0]), np.array([5.0]),
     )  # fmt: skip
     assert not rs.certify(problem, np.array([5.0, 5.0]), invented, rtol=1e-2).holds
+
+
+def test_how_rows_are_written_does_not_decide_what_is_proved():
+    def proofs(A, b, z, x):
+        witness = RowMultipliers(z, np.zeros(1, int), np.zeros(0, int), *np.zeros((3, 0)))
+        return bool(rs.certify(Separated(np.zeros(2), A, b), x, witness).details["infeasible"])
+
+    def leaning(slope):
+        return np.array([[-1.0, slope], [1.0, 0.0]]), np.array([-1.0, 0.0])
+
+    here, factors = np.array([-0.5, 0.0]), np.array([1e7, 1e-5])
+    # Points so far away that they count as none meet the second; those of the third count.
+    for slope, proved in ((0.0, True), (1e-7, True), (1e-2, False)):
+        A, b = leaning(slope)
+        assert proofs(A, b, np.ones(2), here) is proved
+        assert proofs(factors[:, None] * A, factors * b, 1 / factors, here) is proved
+    # What meets all rows disproves it, however far it is.
+    assert not proofs(*leaning(1e-7), np.ones(2), np.array([0.0, -2e7]))
+
+
+def test_entropies_are_projected_on_the_boundary_of_their_domain():
+    """No finite multiplier makes an unknown vanish: it comes to be rounding beside the others."""
+    c = np.array([0.5, 0.25, 1.0])
+    problem = Separated(c, np.array([[1.0, 1.0, 0.0]]), 0.0, function="entropy")
+    sol = rs.solve(problem, rtol=1e-10)
+    assert (sol.x > 0).all()
+    assert np.allclose(sol.x, [0.0, 0.0, 1.0], rtol=0, atol=1e-16)
+    below = Separated(c, np.array([[1.0, 1.0, 0.0]]), -1e-6, function="entropy")
+    assert rs.solve(below, throw=False).reason is rs.Reason.infeasible
+
+
+@pytest.mark.parametrize("weight", [1e-20, 1.0, 1e20])
+def test_the_size_of_weights_does_not_decide_what_an_entropy_can_meet(weight):
+    problem = Separated(
+        np.full(2, 0.5), np.ones((1, 2)), 1e-3, weights=np.full(2, weight), function="entropy"
+    )
+    sol = rs.solve(problem, rtol=1e-10)
+    assert np.allclose(sol.x, 5e-4, rtol=1e-9)

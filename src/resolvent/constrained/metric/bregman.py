@@ -29,8 +29,11 @@ class Entropy:
     """sum_j w_j (x_j log(x_j / c_j) - x_j + c_j) over x >= 0."""
 
     def minimizer(self, centre: Any, inverse: Any, pull: Any) -> Any:
-        """Where the function plus <pull, x> is least."""
-        return centre * np.exp(-inverse * pull)
+        """Where the function plus <pull, x> is least.
+
+        A positive number even where it would vanish in this precision: 0 has no logarithm.
+        """
+        return np.maximum(centre * np.exp(-inverse * pull), np.finfo(np.float64).tiny)
 
     def value(self, centre: Any, inverse: Any, x: Any) -> float:
         """The function; infinite for negative x."""

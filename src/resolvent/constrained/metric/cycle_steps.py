@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 
 from resolvent.constrained.metric.cycles import CycleList, forgotten, no_cycles, violated
+from resolvent.constrained.metric.lagrangian import ROUNDED
 from resolvent.constrained.metric.metric_problem import MetricProblem
-
-_SLACK = 4 * float(np.finfo(np.float64).eps)  # excess that is rounding
 
 
 class CycleSteps:
@@ -21,7 +20,7 @@ class CycleSteps:
     def __init__(self, problem: MetricProblem, at_once: bool):
         self.problem, self.at_once = problem, at_once
         self.inverse = problem.inverse
-        self.slack = _SLACK * float(problem.length)
+        self.slack = ROUNDED * float(problem.length)
 
     def empty(self) -> CycleList:
         """The list to begin with."""

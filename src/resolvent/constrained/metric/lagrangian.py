@@ -3,7 +3,11 @@
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from resolvent._core.solution import Certificate
+
+ROUNDED = 4 * float(np.finfo(np.float64).eps)  # a share of the data that is rounding
 
 
 class Measured(NamedTuple):

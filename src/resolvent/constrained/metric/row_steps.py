@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from resolvent.constrained.metric.lagrangian import ROUNDED
 from resolvent.constrained.metric.rows import RowList, foreign_keys, rows_of
 from resolvent.constrained.metric.separated import Separated, fresh_rows
-
-_SLACK = 4 * float(np.finfo(np.float64).eps)  # excess that is rounding
 
 
 class RowSteps:
@@ -20,7 +19,7 @@ class RowSteps:
 
     def __init__(self, problem: Separated, at_once: bool):
         self.problem, self.at_once = problem, at_once
-        self.slack = _SLACK * float(np.abs(problem.centre).max())
+        self.slack = ROUNDED * float(np.abs(problem.centre).max())
 
     def empty(self) -> RowList:
         """The rows that are always kept."""
@@ -46,6 +45,7 @@ class RowSteps:
         return kernels.sweeps(
             many, rows.starts, rows.columns, rows.coefficients, rows.bounds, rows.z, x,
             self.problem.inverse, self.problem.function == "entropy",
+            float(np.abs(self.problem.centre).max()),
         )  # fmt: skip
 
     def forget(self, rows: RowList) -> RowList:

@@ -15,7 +15,7 @@ from resolvent._core.solution import Certificate
 from resolvent._core.value import static
 from resolvent.constrained.metric.bregman import FUNCTIONS
 from resolvent.constrained.metric.edge_data import is_numpy
-from resolvent.constrained.metric.lagrangian import Measured
+from resolvent.constrained.metric.lagrangian import ROUNDED, Measured
 from resolvent.constrained.metric.rows import (
     RowList,
     RowMultipliers,
@@ -205,20 +205,35 @@ class Separated(Problem):
             rows = self.multipliers_at(v)
         found = self.measured(v, rows)
         value = self.bregman.value(self.centre, self.inverse, v)
+        # A point that meets all rows disproves what multipliers seem to prove.
+        missed = found.violation > ROUNDED * found.length
         return found.certificate(
-            "residual", objective=value, infeasible=self.proves_infeasible(rows)
+            "residual", objective=value, infeasible=missed and self.proves_infeasible(rows)
         )
 
     def proves_infeasible(self, rows: RowList) -> bool:
-        """Whether multipliers add rows up to one that no point of the domain meets."""
-        total = float(rows.z @ rows.bounds)
+        """Whether multipliers add rows up to one that no point of the domain meets.
+
+        No point whose entries are at most `_FAR` times as large as the data: the centre, and the
+        distances of the rows from 0.
+        """
+        used = rows.where(rows.z > 0)
+        if not used.z.size:
+            return False
+        matrix = used.matrix(self.n)
+        # Of one size each, so that it does not matter how rows are written.
+        sizes = np.abs(matrix).max(axis=1).toarray().ravel()
+        z, bounds = used.z * sizes, used.bounds / sizes
+        total = float(z @ bounds)
         if not total < 0:
             return False
-        pull = rows.matrix(self.n).T @ rows.z
+        pull = matrix.T @ used.z
         if self.function == "entropy":
             pull = np.minimum(pull, 0.0)
-        length = max(float(np.abs(self.centre).max()), float(np.abs(rows.bounds).max()))
-        return float(np.abs(pull).sum()) * _FAR * length < -total
+        # What adding up the rows may have lost.
+        lost = ROUNDED * (abs(matrix).T @ used.z)
+        length = max(float(np.abs(self.centre).max()), float(np.abs(bounds).max()))
+        return float((np.abs(pull) + lost).sum()) * _FAR * length < -total
 
     def multipliers_at(self, x: Any) -> RowList:
         """Multipliers of written rows that are attained, which make x optimal if any do."""
