@@ -22,6 +22,7 @@ def test_every_claim_is_measured_with_a_verdict(result):
         assert row["measured"]
 
 
+@pytest.mark.slow
 def test_iterations_end_at_the_sequential_values(result):
     for run in result["claims"][0]["numbers"].values():
         assert run["deviation"] <= 1e-11

@@ -20,7 +20,8 @@ DEAR = {
     "infeasibility-detection",
     "exact-augmented-lagrangian-sketching",
     "iterative-approximate-cv", "lazy-hessian-newton",
-    "nonconvex-penalty-acceleration", "polynomial-preconditioning", "small-gain-nash",
+    "nonconvex-penalty-acceleration", "parallel-nonlinear-equations",
+    "polynomial-preconditioning", "small-gain-nash",
     "variance-reduced-halpern",
 }  # fmt: skip
 VERDICTS = {"confirmed", "confirmed in part", "not confirmed"}

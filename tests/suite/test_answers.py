@@ -22,14 +22,14 @@ each = pytest.mark.parametrize("pair", PAIRS, ids=str)
 # Traced pairs compile anew for it: one a house is in every run, all of them in the long one.
 each_on_host = pytest.mark.parametrize("pair", [*HOST, *in_full(TRACED)], ids=str)
 each_family = pytest.mark.parametrize("pair", [*a_family(HOST), *a_family(TRACED)], ids=str)
-# Single precision is a program of its own: one traced pair a house has it in every run, all of them
-# in the long one.
+# Single precision is a program of its own: one pair a house and engine has it in every run, all of
+# them in the long one.
 ALWAYS = always()
 each_precision = pytest.mark.parametrize(
     ("dtype", "pair"),
     [
         (dtype, pair)
-        if dtype == np.float64 or pair.engine == "host" or pair in ALWAYS
+        if dtype == np.float64 or pair in ALWAYS
         else pytest.param(dtype, pair, marks=pytest.mark.slow)
         for pair in PAIRS
         for dtype in pair.house.dtypes
