@@ -20,6 +20,7 @@ from resolvent.constrained.exact_augmented_lagrangian import (
     merit_gradient,
     slope_of,
 )
+from resolvent.constrained.inner_solve import Choices, System, falls, solved
 from resolvent.constrained.minimal_residual import begun, stepped
 from resolvent.constrained.sketches import SKETCHES, drawn, projected
 
@@ -222,6 +223,46 @@ def test_accuracy_that_sharpens_makes_convergence_superlinear():
     assert falling[-1] < 0.01
     assert (np.diff(falling) < 0).all()
     assert min(constant[-6:]) > 0.03
+
+
+def test_a_direction_cut_short_leaves_the_weights_and_falls_all_the_same():
+    """After one projection a direction says nothing of weights; it is moved as far as it must."""
+    problem, x, y = hs7(), np.array([2.0, 2.0]), np.array([3.0])
+    corrected = 0
+    with jax.enable_x64(True):
+        at = local(problem, jnp.asarray(x))
+        H = hessian(problem, jnp.asarray(x), jnp.asarray(y), at.inequalities)
+        slope = slope_of(at, jnp.asarray(y), H)
+        b = -jnp.concatenate([slope.force, slope.values])
+        K = jnp.block([[H, at.jacobian.T], [at.jacobian, jnp.zeros((1, 1))]])
+        size, error = jnp.linalg.norm(K), jnp.linalg.norm(b)
+        system = System(K, b, size, 1 / size, slope, error, jnp.asarray(1e-3))
+        weights = Penalties(jnp.asarray(1.0), jnp.asarray(0.1), jnp.asarray(0.1))
+        run = jax.jit(solved, static_argnums=3)
+        choices = Choices("kaczmarz", 1, 1, 1.0, 1.5, 1e-6, 1)
+        for seed in range(10):
+            cut = run(system, weights, jax.random.key(seed), choices)
+            steep, _ = falls(system, weights, cut.z)
+            assert cut.steps == 1
+            assert (float(cut.weights.violation), float(cut.weights.force)) == (1.0, 0.1)
+            # The slope that is asked for is reached, and not passed by a correction.
+            wanted = -0.05 * float(error) ** 2
+            assert float(steep) <= wanted * (1 - 1e-12)
+            corrected += float(steep) >= wanted * (1 + 1e-12)
+    # Of the three rows, the second leads nowhere alone.
+    assert 0 < corrected < 10
+
+
+@slow
+@pytest.mark.parametrize("solver", ["kaczmarz", "gaussian"])
+def test_a_hundred_projections_a_step_solve_what_exact_steps_solve(solver):
+    """The weights must change on the way, and not on directions that are far from accurate."""
+    from resolvent.papers import exact_augmented_lagrangian_sketching_data as data
+
+    problem = data.problem_of(data.CASES["HS40"])
+    sol = rs.solve(problem, SketchedNewton(solver, multipliers=0.0, most=100), atol=1e-6)
+    assert sol.witness.equalities.size == 3
+    assert float(problem.objective(sol.x)) == pytest.approx(-0.25, abs=1e-5)
 
 
 @slow

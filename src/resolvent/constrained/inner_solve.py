@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from resolvent._core import trees
 from resolvent._core.norm import norm
 from resolvent.constrained import minimal_residual
 from resolvent.constrained.exact_augmented_lagrangian import Penalties, Slope, merit_gradient
 from resolvent.constrained.sketches import drawn, projected
 
 _HEAVY, _LIGHT = 1e8, 1e-8  # weights that no longer change
+_NEARLY = 0.1  # the share of a right-hand side that may be left of a system nearly solved
 _ROUNDED = 10.0  # units in the last place of what a residual is a difference of
 
 
@@ -57,7 +59,7 @@ class Choices(NamedTuple):
     least: Any
     """What delta does not fall below."""
     most: Any
-    """Inner steps after which z is taken as it is."""
+    """Inner steps after which z is taken, with what the merit's fall still asks for."""
 
 
 def solved(system: System, weights: Penalties, key: Any, choices: Choices) -> Inner:
@@ -72,12 +74,11 @@ def solved(system: System, weights: Penalties, key: Any, choices: Choices) -> In
         z, krylov, norm(system.K @ z - b), weights, jnp.ones_like(system.size),
         jnp.asarray(False), key, steps,
     )  # fmt: skip
-    goes_on = partial(_goes_on, choices)
-    return jax.lax.while_loop(goes_on, partial(_round, system, choices), begin)
+    return jax.lax.while_loop(_goes_on, partial(_round, system, choices), begin)
 
 
-def _goes_on(choices: Choices, inner: Inner) -> Any:
-    return ~inner.done & (inner.steps <= choices.most) & jnp.isfinite(inner.left)
+def _goes_on(inner: Inner) -> Any:
+    return ~inner.done & jnp.isfinite(inner.left)
 
 
 def _accuracy(system: System, weights: Penalties, before: Any, choices: Choices) -> Any:
@@ -95,12 +96,15 @@ def _round(system: System, choices: Choices, inner: Inner) -> Inner:
     """More inner steps where z is not accurate yet, else a look at the merit's slope along it."""
     allowed = choices.theta * inner.weights.accuracy * inner.tight * system.error
     exhausted = _is_rounding(system, inner) | (choices.solver == "exact")
-    spent = inner.steps >= choices.most
-    accurate = (system.size * system.inverse * inner.left <= allowed) | exhausted | spent
-    return jax.lax.cond(
-        accurate,
-        partial(_weighed, system, choices, exhausted | spent),
-        partial(_advanced, system, choices),
+    accurate = (system.size * system.inverse * inner.left <= allowed) | exhausted
+    ended = jnp.where(accurate, 1, 0) + jnp.where(~accurate & (inner.steps >= choices.most), 2, 0)
+    return jax.lax.switch(
+        ended,
+        (
+            partial(_advanced, system, choices),
+            partial(_weighed, system, choices, exhausted),
+            partial(_cut_short, system, choices),
+        ),
         inner,
     )
 
@@ -112,20 +116,52 @@ def _is_rounding(system: System, inner: Inner) -> Any:
 
 def _weighed(system: System, choices: Choices, exhausted: Any, inner: Inner) -> Inner:
     """Heavier weights where the merit does not fall along z, a more accurate z in the end."""
-    weights = inner.weights
-    _, good = falls(system, weights, inner.z)
-    movable = (weights.violation <= _HEAVY) & (weights.force >= _LIGHT)
+    _, good = falls(system, inner.weights, inner.z)
+    movable = _is_movable(inner.weights)
+    move = ~good & movable
+    return inner._replace(
+        weights=trees.where(move, _heavier(system, choices, inner.weights), inner.weights),
+        tight=jnp.where(good | movable, inner.tight, 0.1 * inner.tight),
+        done=good | (~movable & exhausted),
+    )
+
+
+def _is_movable(weights: Penalties) -> Any:
+    return (weights.violation <= _HEAVY) & (weights.force >= _LIGHT)
+
+
+def _heavier(system: System, choices: Choices, weights: Penalties) -> Penalties:
     heavier = weights._replace(
         violation=weights.violation * choices.nu**2, force=weights.force / choices.nu
     )
     delta = _accuracy(system, heavier, weights.accuracy / choices.nu**4, choices)
-    heavier = heavier._replace(accuracy=delta)
-    move = ~good & movable
-    weights = jax.tree_util.tree_map(lambda a, b: jnp.where(move, a, b), heavier, weights)
+    return heavier._replace(accuracy=delta)
+
+
+def _cut_short(system: System, choices: Choices, inner: Inner) -> Inner:
+    """The direction next to z along which the merit falls by enough, for the weights there are.
+
+    What the merit does along an inaccurate z says little of its weights. They are to blame only
+    where z nearly solves both parts of the system, and heavier ones would make the merit fall.
+    """
+    weights, z = inner.weights, inner.z
+    slope, good = falls(system, weights, z)
+    left, n = system.K @ z - system.b, system.slope.force.size
+    fine = (norm(left[:n]) <= _NEARLY * norm(system.b[:n])) & (
+        norm(left[n:]) <= _NEARLY * norm(system.b[n:])
+    )
+    heaviest = weights._replace(
+        violation=jnp.full_like(slope, _HEAVY), force=jnp.full_like(slope, _LIGHT)
+    )
+    move = ~good & fine & falls(system, heaviest, z)[1] & _is_movable(weights)
+    up = merit_gradient(system.slope, weights)
+    steep = up @ up
+    beyond = slope + 0.5 * weights.force * system.error**2
+    beyond = jnp.maximum(beyond, 0) / jnp.where(steep > 0, steep, 1)
     return inner._replace(
-        weights=weights,
-        tight=jnp.where(good | movable, inner.tight, 0.1 * inner.tight),
-        done=good | (~movable & exhausted),
+        z=jnp.where(move, z, z - beyond * up),
+        weights=trees.where(move, _heavier(system, choices, weights), weights),
+        done=~move,
     )
 
 

@@ -82,8 +82,10 @@ class SketchedNewton(Method):
         shift: xi_B, the least curvature along the constraints after a modification.
         singular: the least eigenvalue of G G^T below which the equations count as dependent,
             relative to the largest |G|^2 up to now.
-        most: inner steps after which a direction is taken as it is. With so few that the merit does
-            not fall along it, the weights grow all the same and the solve breaks down.
+        most: inner steps after which a direction is taken, accurate or not: as it is where the
+            merit falls along it by enough, else the nearest one to it along which it does. The
+            weights change only for directions that solve the system, at least to a tenth of both
+            parts of its right-hand side.
         multipliers: the first ones, a number or an array [m]; None for those of least squares.
 
     Raises:
