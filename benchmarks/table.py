@@ -59,7 +59,7 @@ def main() -> None:
     if chosen.save:
         content = {
             "title": f"Goals of the {chosen.family} family",
-            "text": module.__doc__.split("\n", 1)[0],
+            "text": " ".join(module.__doc__.split("\n\n", 1)[0].split()),
             "machine": machine(result),
             "columns": module.COLUMNS,
             "rows": rows,

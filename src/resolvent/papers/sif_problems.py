@@ -157,6 +157,7 @@ def _source(name: str, start: int | None = None) -> Any:
     return cls() if start is None else cls(y0_iD=start)
 
 
+@functools.cache
 def _size(name: str) -> int:
     with jax.enable_x64(True):
         source = _source(name)

@@ -1,0 +1,48 @@
+"""Resolvent: trust regions, lazy Hessians, and the methods that take gradients alone."""
+
+from benchmark_utils.processes import Collected
+
+
+class Solver(Collected):
+    name = "resolvent"
+    parameters = {
+        "method": [
+            "trust-region", "trust-region-cg", "lazy-newton", "damped-newton", "lbfgs",
+            "nonlinear-cg",
+        ]
+    }  # fmt: skip
+    requirements = ["pip::resolvent"]
+    file = __file__
+
+    def chosen(self):
+        return {"method": self.method}
+
+
+def prepare(problem, rtol, limit, method):
+    """A function that solves."""
+    import numpy as np
+    from benchmark_utils.oracles import built
+
+    import resolvent as rs
+
+    chosen = {
+        "trust-region": rs.smooth.TrustRegion,
+        "trust-region-cg": lambda: rs.smooth.TrustRegion("truncated"),
+        "lazy-newton": lambda: rs.smooth.LazyNewton(m=5),
+        "damped-newton": rs.smooth.DampedNewton,
+        "lbfgs": rs.smooth.LBFGS,
+        "nonlinear-cg": rs.smooth.NonlinearCG,
+    }[method]()
+    program = built(problem)
+
+    def solve(**limits):
+        sol = rs.solve(program, chosen, rtol=rtol, throw=False, **limits)
+        return {
+            "x": np.asarray(sol.x), "claimed": bool(sol.converged), "steps": int(sol.steps),
+            "evaluations": int(sol.calls["gradient"]), "said": str(sol.reason),
+        }  # fmt: skip
+
+    # The second look of a timed solve is after eight steps: both its programs are compiled, however
+    # long that takes.
+    solve(seconds=1e6, max_steps=9)
+    return lambda: solve(seconds=0.95 * limit)
