@@ -84,7 +84,8 @@ def _trust_constr(here, rtol):
     )  # fmt: skip
     # 1: the gradient's tolerance; 2: steps became too small, which claims no answer.
     claimed = found.status == 1 and found.constr_violation <= tolerance
+    pair = (np.asarray(found.v[0]), zero[1]) if here.m and not here.p else None
     return {
-        "x": found.x, "claimed": bool(claimed), "steps": int(found.nit),
+        "x": found.x, "pair": pair, "claimed": bool(claimed), "steps": int(found.nit),
         "evaluations": here.evaluations, "said": str(found.message),
     }  # fmt: skip
