@@ -46,17 +46,47 @@ def by_hand(x, y, z):
     )
 
 
+def in_one_unit(x, y, z, unit):
+    """The error whose parts are all in the unit of the gradient, in NumPy."""
+    gradient = np.array([np.cos(x[0]) * x[1], np.sin(x[0]), 4 * x[2] ** 3])
+    G, slopes = np.array([2 * x, [x[2], 0, x[0]]]), np.array([[1.0, -1.0, 0.0], [0.0, 0.0, -1.0]])
+    c, h = np.array([x @ x - 1, x[0] * x[2]]), np.array([x[0] - x[1] - 1, -x[2]])
+    lengths, low, high = np.maximum(np.abs(x), 1), -2 * np.ones(3), np.array([2.0, 1.0, 1.0])
+    step = np.minimum(high - low, lengths) / unit
+    still = (x - np.clip(x - step * (gradient + y @ G + z @ slopes), low, high)) / step
+    far_c = unit * c / (np.abs(G) @ lengths + np.abs(c))
+    far_h = unit * h / (np.abs(slopes) @ lengths + np.abs(h))
+    slack = np.minimum(z * np.linalg.norm(slopes, axis=1), -far_h)
+    return np.linalg.norm(np.r_[still, far_c, slack])
+
+
 def test_certificate_is_the_norm_of_three_parts():
-    y, z = np.array([0.3, -0.2]), np.array([0.1, 0.4])
-    with jax.enable_x64(True):
-        own = PROBLEM.certify(jnp.asarray(HERE), Multipliers(y, z))
-        free = PROBLEM.certify(jnp.asarray(HERE))
-    still, c, slack, over = by_hand(HERE, y, z)
-    value = np.linalg.norm(np.r_[still, c, slack])
-    # The better of the witness and of least squares counts, and here it is the witness or less.
-    assert float(own.value) <= value * (1 + 1e-12)
-    assert float(own.value) <= float(free.value) * (1 + 1e-12)
-    assert float(own.details["violation"]) == pytest.approx(np.linalg.norm(np.r_[c, over]))
+    """By hand, for a witness that is better than least squares and one that is worse."""
+    x = np.array([0.9, 0.3, 0.05])
+    problem = rs.ConstrainedProblem(
+        objective, sphere, wedge, (-2.0, np.array([2.0, 1.0, 1.0])), x0=x
+    )
+    least = problem.multipliers(x)
+    unit = float(np.linalg.norm([np.cos(0.9) * 0.3, np.sin(0.9), 4 * 0.05**3]))
+
+    def value(y, z):
+        still, c, slack, _ = by_hand(x, y, z)
+        return max(np.linalg.norm(np.r_[still, c, slack]), in_one_unit(x, y, z, unit))
+
+    own = [np.asarray(part) for part in least]
+    # Least squares minimize h z where the error has min(z, -h).
+    near = [[own[0], share * own[1]] for share in (0.5, 0.9, 1.1, 1.5)]
+    better = min(near, key=lambda pair: value(*pair))
+    worse = [own[0] + 1.0, own[1]]
+    assert value(*better) < value(*own) < value(*worse)
+    for witness, counts in ((better, better), (worse, own), (None, own)):
+        given = None if witness is None else Multipliers(*witness)
+        found = rs.certify(problem, x, given)
+        assert float(found.value) == pytest.approx(value(*counts), rel=1e-12)
+        still, c, slack, over = by_hand(x, *counts)
+        parts = {"stationarity": still, "violation": np.r_[c, over], "complementarity": slack}
+        for name, part in parts.items():
+            assert float(found.details[name]) == pytest.approx(np.linalg.norm(part), abs=1e-12)
 
 
 def test_a_witness_that_is_better_than_least_squares_counts():
@@ -122,6 +152,30 @@ def test_the_condition_of_second_order_tells_saddles_from_minimizers():
     flat = rs.constrained.second_order(problem(0.0), np.zeros(2))
     assert flat.zero == 1
     assert not flat.minimizer
+
+
+def test_a_bound_holds_only_what_pushes_against_it():
+    problem = rs.ConstrainedProblem(lambda x: x.sum(), bounds=(0.0, 1.0), x0=np.full(2, 0.5))
+    least, most = (rs.constrained.second_order(problem, x) for x in (np.zeros(2), np.ones(2)))
+    assert least.minimizer
+    assert not most.minimizer
+    assert not most.stationary
+    # What pulls away from an inequality is no multiplier either.
+    wall = rs.ConstrainedProblem(lambda x: -x[0], inequalities=lambda x: -x[0], x0=np.ones(1))
+    pulled = Multipliers(np.zeros(0), np.array([-1.0]))
+    assert not rs.constrained.second_order(wall, np.zeros(1), pulled).minimizer
+
+
+@pytest.mark.parametrize(
+    ("bend", "sign"), [(-1e-3, "negative"), (-1e-7, "zero"), (1e-3, "positive")]
+)
+def test_what_counts_as_curvature_is_linear_in_the_tolerance(bend, sign):
+    problem = rs.ConstrainedProblem(
+        lambda x, b: x[0] ** 2 + b * x[1] ** 2, args=bend, x0=np.ones(2)
+    )
+    found = rs.constrained.second_order(problem, np.zeros(2), tolerance=1e-6)
+    assert getattr(found, sign) == (2 if sign == "positive" else 1)
+    assert found.minimizer == (sign == "positive")
 
 
 REFUSED = {
@@ -206,18 +260,25 @@ def test_functions_of_numpy_stand_for_those_of_jax():
 
 
 @pytest.mark.parametrize(
-    ("f", "given", "x0", "answer"),
+    ("f", "given", "x0", "answer", "rtol"),
     [
-        (lambda x: (1e8 * (x - 2) ** 2).sum(), {"equalities": lambda x: x - 1}, [0.0], [1.0]),
-        (lambda x: (1e8 * (x - 2) ** 2).sum(), {"equalities": lambda x: x - 1}, [2.0], [1.0]),
-        (lambda x: 1e4 * x.sum(), {"bounds": (0.0, 1.0)}, [0.5, 0.5], [0.0, 0.0]),
-        (lambda x: (x**4).sum(), {"equalities": lambda x: x[0] * x[1] - 1}, [9e1, 1e2], [1.0, 1.0]),
-        (lambda x: (x**2).sum(), {"equalities": lambda x: jnp.exp(x) - 1}, [20.0], [0.0]),
+        (lambda x: (1e8 * (x - 2) ** 2).sum(), {"equalities": lambda x: x - 1}, [0.0], [1.0], 1e-6),
+        (lambda x: (1e8 * (x - 2) ** 2).sum(), {"equalities": lambda x: x - 1}, [2.0], [1.0], 1e-6),
+        (lambda x: 1e4 * x.sum(), {"bounds": (0.0, 1.0)}, [0.5, 0.5], [0.0, 0.0], 1e-6),
+        # Relative to the gradient at the first guess, 5e6, which the answer is far away from.
+        (
+            lambda x: (x**4).sum(),
+            {"equalities": lambda x: x[0] * x[1] - 1},
+            [9e1, 1e2],
+            [1.0, 1.0],
+            1e-9,
+        ),
+        (lambda x: (x**2).sum(), {"equalities": lambda x: jnp.exp(x) - 1}, [20.0], [0.0], 1e-6),
     ],
     ids=["steep", "at its own minimizer", "box", "far", "steep far away"],
 )
-def test_a_steep_function_does_not_hide_what_is_violated(f, given, x0, answer):
+def test_a_steep_function_does_not_hide_what_is_violated(f, given, x0, answer, rtol):
     problem = rs.ConstrainedProblem(f, x0=np.array(x0), **given)
     assert not rs.certify(problem, np.array(x0), rtol=1e-4).holds
-    sol = rs.solve(problem, rs.constrained.AugmentedLagrangian(), rtol=1e-6)
+    sol = rs.solve(problem, rs.constrained.AugmentedLagrangian(), rtol=rtol)
     np.testing.assert_allclose(sol.x, answer, atol=1e-5)

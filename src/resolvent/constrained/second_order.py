@@ -7,7 +7,7 @@ import scipy.linalg
 
 from resolvent._core.checks import refuse
 from resolvent._core.precision import needs_double, scope
-from resolvent.constrained.conditions import Multipliers, estimated, force
+from resolvent.constrained.conditions import Multipliers, errors, estimated, force
 from resolvent.constrained.derivatives import hessian, local
 
 
@@ -21,6 +21,8 @@ class SecondOrder(NamedTuple):
         least: the least one; infinite where nothing is free.
         strict: whether every constraint that holds bears a force.
         independent: whether the gradients of what holds are independent.
+        stationary: whether the conditions of first order hold; without them none of the other
+            numbers says what x is.
     """
 
     positive: int
@@ -29,11 +31,12 @@ class SecondOrder(NamedTuple):
     least: float
     strict: bool
     independent: bool
+    stationary: bool
 
     @property
     def minimizer(self) -> bool:
-        """Whether a stationary point is an isolated local minimizer for certain."""
-        return self.strict and self.zero == self.negative == 0
+        """Whether the point is an isolated local minimizer, as far as the tolerance can tell."""
+        return self.stationary and self.strict and self.zero == self.negative == 0
 
 
 def second_order(
@@ -45,11 +48,13 @@ def second_order(
         problem: a `ConstrainedProblem`.
         x: the point, like its x0.
         multipliers: those of a solution's `witness`; None for those of least squares.
-        tolerance: relative to the largest entry of the Hessian, of what counts as zero; relative to
-            1 plus the largest multiplier, of constraints and forces.
+        tolerance: relative to the norm of the Hessian, of eigenvalues that count as zero; relative
+            to 1 plus the largest multiplier, of constraints and forces that do; and the relative
+            KKT error up to which x counts as stationary: the rtol of the solve.
 
     Returns:
-        The inertia of the reduced Hessian.
+        The inertia of the reduced Hessian. An eigenvalue counts as negative below
+        `-tolerance ||H||`, and as positive only above `tolerance ||H||`.
 
     Raises:
         ValueError: if x has another shape, or its entries are not finite.
@@ -76,6 +81,8 @@ def second_order(
         v = problem.vector(x)
         at, bounds = local(problem, v), problem.bounds_at(v)
         pair = estimated(v, at, bounds) if multipliers is None else Multipliers(*multipliers)
+        total = errors(v, at, pair, bounds, problem.scale(x)).total
+        stationary = bool(total <= tolerance * problem.scale(x))
         H, slope = np.array(hessian(problem, v, *pair)), np.array(force(at, pair))
         v, z, h = np.array(v), np.asarray(pair.inequalities), np.array(at.inequalities)
         rows = np.array(at.jacobian), np.array(at.slopes)
@@ -84,15 +91,17 @@ def second_order(
     free, loose = np.ones(v.size, bool), False
     if bounds is not None:
         low, high = (np.array(bound) for bound in bounds)
-        touching = (v - low <= room) | (high - v <= room)
-        free = ~(touching & (np.abs(slope) > room))
-        loose = bool((touching & free).any())
+        below, above = v - low <= room, high - v <= room
+        # A bound bears only what pushes against it.
+        free = ~((below & (slope > room)) | (above & (slope < -room)) | (below & above))
+        loose = bool(((below | above) & free).any())
     across = np.concatenate([rows[0], rows[1][held]])[:, free]
     along = scipy.linalg.null_space(across) if len(across) else np.eye(int(free.sum()))
     values = np.linalg.eigvalsh(along.T @ H[np.ix_(free, free)] @ along)
-    slack = tolerance * max(float(np.abs(H).max(initial=0)), np.finfo(v.dtype).tiny)
+    slack = tolerance * max(float(np.linalg.norm(H, 2)), float(np.finfo(v.dtype).tiny))
     return SecondOrder(
         int((values > slack).sum()), int((np.abs(values) <= slack).sum()),
         int((values < -slack).sum()), float(values[0]) if values.size else float("inf"),
         not (weak.any() or loose), along.shape[1] == max(int(free.sum()) - len(across), 0),
+        stationary,
     )  # fmt: skip
