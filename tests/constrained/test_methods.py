@@ -127,7 +127,7 @@ def test_equations_without_an_answer_and_dependent_ones_end_in_words(case, metho
     [
         pytest.param("contradicting", rs.Reason.infeasible, marks=slow),
         pytest.param("repeated", rs.Reason.target, marks=slow),
-        pytest.param("bounds", rs.Reason.infeasible, marks=slow),
+        ("bounds", rs.Reason.infeasible),
         pytest.param("unbounded", rs.Reason.diverged, marks=slow),
     ],
 )
@@ -200,3 +200,17 @@ def test_no_minimizer_is_called_none():
         sol = rs.solve(problem, method, throw=False)
         assert not sol.converged
         assert sol.reason in (rs.Reason.stalled, rs.Reason.diverged)
+
+
+VALLEYS = {"narrow": ([-1.2, 1.0], 2.0), "wide": ([-15.0, 15.0], 20.0)}
+
+
+@pytest.mark.parametrize("case", [pytest.param("narrow", marks=slow), "wide"])
+def test_a_curved_valley_in_a_box_is_followed_to_its_end(case):
+    x0, size = VALLEYS[case]
+    problem = rs.ConstrainedProblem(
+        lambda x: 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2, bounds=(-size, size),
+        x0=np.array(x0),
+    )  # fmt: skip
+    sol = rs.solve(problem, AugmentedLagrangian(), rtol=1e-9)
+    assert np.allclose(sol.x, 1.0, atol=1e-2)

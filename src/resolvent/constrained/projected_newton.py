@@ -47,8 +47,10 @@ def direction(bent: Bent, slope: Any, bounds: Any, tolerance: Any, unit: Any) ->
 
     Unknowns that are near a bound and pushed against it follow the gradient. For the others, the
     Newton system is solved until its residual is a share of the gradient that shrinks with it.
-    Where curvature is not positive the search ends; where the first direction shows none, it is
-    long, so that a function without a minimizer is seen to be one.
+    Where curvature is not positive the search ends. Where it is negative, the direction that shows
+    it is taken too, as far as if it were positive: without it, steps in a bent valley would be no
+    more than steps along the gradient. Where the first direction shows none, it is long, so that a
+    function without a minimizer is seen to be one.
     """
     x = bent.x
     free = jnp.ones_like(x)
@@ -75,11 +77,17 @@ def direction(bent: Bent, slope: Any, bounds: Any, tolerance: Any, unit: Any) ->
         along, length = p @ q, p @ p
         curvature = along / jnp.where(length > 0, length, 1)
         # Of a curvature that is rounding beside others, no step is to be made.
-        bad = ~(curvature > 10 * jnp.finfo(x.dtype).eps * most)
+        noise = 10 * jnp.finfo(x.dtype).eps * most
+        bad, negative = ~(curvature > noise), curvature < -noise
         most = jnp.maximum(most, curvature)
         step = square / jnp.where(bad, 1, along)
-        far = 10 * jnp.maximum(norm(x), 1) / size
-        d = jnp.where(bad, jnp.where(products == 0, far * p, d), d + step * p)
+        far = 10 * jnp.maximum(norm(x), 1)
+        aside = jnp.minimum(
+            -square / jnp.where(negative, along, -1),
+            far / jnp.sqrt(jnp.where(length > 0, length, 1)),
+        )
+        ahead = jnp.where(products == 0, far / size, jnp.where(negative, aside, 0))
+        d = d + jnp.where(bad, ahead, step) * p
         r = jnp.where(bad, r, r - step * q)
         after = r @ r
         p = r + after / jnp.where(square > 0, square, 1) * p
