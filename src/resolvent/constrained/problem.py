@@ -120,7 +120,9 @@ class ConstrainedProblem(TreeProblem):
                     admitted_pattern(one, count, self.unknowns())
                     for one, count in zip(both, self.counts(), strict=True)
                 )
-                check_patterns(self)
+                if not is_traced((first, args)):
+                    with jax.ensure_compile_time_eval():
+                        check_patterns(self)
 
     def _look_at(self, name: str, function: Any) -> None:
         """Refuse a function whose values cannot be an objective or constraints."""
