@@ -233,33 +233,42 @@ def course(problem: Any, method: Any, goal: float, most: int = 200) -> Iterator[
     from resolvent._core.precision import scope
     from resolvent._core.randomness import jax_key
     from resolvent._core.traced import join, split
+    from resolvent.constrained.conditions import errors
+    from resolvent.constrained.derivatives import local
 
     with scope(True):
         static, dynamic = split((problem.prepare("traced"), method))
         key = jax_key(0) if method.random else None
 
+        def residual(problem: Any, method: Any, state: Any) -> Any:
+            x, pair = method.iterate(problem, state)
+            v = problem.vector(x)
+            return errors(v, local(problem, v), pair, None).total
+
         def begun(dynamic: Any) -> Any:
             problem, method = join(static, dynamic)
-            return method.init(problem, problem.start(None), Memory(), key)
+            state = method.init(problem, problem.start(None), Memory(), key)
+            return state, residual(problem, method, state)
 
         def stepped(dynamic: Any, state: Any) -> Any:
             problem, method = join(static, dynamic)
-            return method.step(problem, state)
+            state = method.step(problem, state)
+            return state, residual(problem, method, state)
 
-        state, step = jax.jit(begun)(dynamic), jax.jit(stepped)
-        yield _row(state, 0)
+        (state, error), step = jax.jit(begun)(dynamic), jax.jit(stepped)
+        yield _row(state, error, 0)
         for k in range(most):
-            if float(state.error) <= goal or int(state.status) or not math.isfinite(state.error):
+            if float(error) <= goal or int(state.status) or not math.isfinite(error):
                 return
-            state = step(dynamic, state)
-            yield _row(state, k + 1)
+            state, error = step(dynamic, state)
+            yield _row(state, error, k + 1)
 
 
-def _row(state: Any, steps: int) -> Step:
+def _row(state: Any, error: Any, steps: int) -> Step:
     weights = getattr(state, "weights", getattr(state, "mu", ()))
     inner = getattr(state, "inner", getattr(state, "products", 0))
     return Step(
-        float(state.error), float(getattr(state, "step", math.nan)),
+        float(error), float(getattr(state, "step", math.nan)),
         tuple(float(w) for w in np.ravel(np.array(weights, float))), int(inner),
         int(getattr(state, "updates", steps)),
     )  # fmt: skip
