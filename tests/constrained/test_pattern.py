@@ -131,3 +131,20 @@ def test_least_squares_find_the_same_multipliers_of_inequalities():
 def test_patterns_that_do_not_fit_are_refused(pattern, kind):
     with pytest.raises(kind, match=r"(?s)^pattern: given .+; needed .+\. .+"):
         banded(pattern=pattern)
+
+
+@slow
+def test_problems_with_patterns_are_made_and_differentiated_inside_transformations():
+    def total(t, pattern):
+        problem = rs.ConstrainedProblem(
+            lambda x, t: 0.5 * ((x - t) ** 2).sum(), lambda x, t: band(x), args=t,
+            x0=jnp.linspace(1.0, 2.0, N), pattern=pattern,
+        )  # fmt: skip
+        return rs.solve(problem, rs.constrained.L1SQP(solver="minres"), rtol=1e-10).x.sum()
+
+    with jax.enable_x64(True):
+        found = [
+            np.asarray(jax.jit(jax.value_and_grad(lambda t, marks=marks: total(t, marks)))(1.5))
+            for marks in (None, BAND)
+        ]
+    np.testing.assert_allclose(*found, atol=1e-8)
