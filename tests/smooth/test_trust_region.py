@@ -67,3 +67,17 @@ def test_bad_parameters_are_refused():
     problem = rs.Minimize(rosenbrock, x0=START, second_order=True)
     with pytest.raises(ValueError, match=r"^subproblem: given 'truncated' for second-order points"):
         rs.solve(problem, TrustRegion("truncated"))
+
+
+@pytest.mark.parametrize("bend", [1e-4, pytest.param(1e-2, marks=pytest.mark.slow)])
+def test_negative_curvature_counts_as_much_as_it_is(bend):
+    """A share of the largest one, not its square: 1e-4 is no second-order point to 1e-6."""
+    problem = rs.Minimize(
+        lambda x, b: x[0] ** 2 - b * x[1] ** 2 + b * x[1] ** 4, bend, x0=np.array([1.0, 0.0]),
+        second_order=True, unit=1.0,
+    )  # fmt: skip
+    found = rs.certify(problem, np.zeros(2), rtol=1e-6)
+    assert not found.holds
+    assert float(found.value) == pytest.approx(bend)
+    sol = rs.solve(problem, TrustRegion(), rtol=1e-8)
+    assert np.allclose(np.abs(sol.x), [0.0, 0.5**0.5], atol=1e-5)

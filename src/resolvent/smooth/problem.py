@@ -25,8 +25,7 @@ class Minimize(Composite):
     constant mu of strong convexity is known it is a bound of the optimality gap,
     `f(x) - min f <= ||grad f(x)||^2 / (2 mu)`. With `second_order` it is zero only where the
     Hessian H(x) has no negative eigenvalue either: the larger one of `||grad f(x)||` and
-    `unit (e / ||H(x)||)^2`, where -e is the least eigenvalue if that is negative, and e = 0
-    otherwise.
+    `unit e / ||H(x)||`, where -e is the least eigenvalue if that is negative, and e = 0 otherwise.
 
     Every gradient method for `Composite` problems solves it, too.
 
@@ -132,11 +131,11 @@ class Minimize(Composite):
         return known_size(self.merit(first, self.slope(first)[1]))
 
     def bend(self, eigenvalues: Float[Any, " n"]) -> Any:
-        """`unit (e / ||H||)^2` from the eigenvalues of H: what `second_order` adds."""
+        """`unit e / ||H||` from the eigenvalues of H: what `second_order` adds."""
         values = jax.lax.stop_gradient(eigenvalues)
         size = jnp.abs(values).max()
         share = jnp.maximum(-values.min(), 0.0) / jnp.where(size > 0, size, 1.0)
-        return jnp.asarray(self.scale(None), share.dtype) * share**2
+        return jnp.asarray(self.scale(None), share.dtype) * share
 
     def certify(self, x: Any, witness: Any = None) -> Certificate:
         """`||grad f(x)|| <= max(rtol unit, atol)`, `||grad f(x)||^2 / (2 mu)` where mu is known."""
@@ -156,7 +155,7 @@ class Minimize(Composite):
         return Certificate(
             jnp.maximum(value, self.bend(values)), unit, details={"least eigenvalue": values[0]},
             name="second-order stationarity",
-            statement="max(||grad f(x)||, unit (least eigenvalue / ||H(x)||)^2 where that is "
+            statement="max(||grad f(x)||, -unit (least eigenvalue) / ||H(x)|| where that is "
             "negative) <= max(rtol unit, atol)",
         )  # fmt: skip
 
