@@ -1,11 +1,13 @@
-"""Resolvent: the augmented Lagrangian for every kind, Newton's methods for equations alone."""
+"""Resolvent: two methods for every kind of constraint, Newton's methods for equations alone."""
 
 from benchmark_utils.processes import Collected
 
 
 class Solver(Collected):
     name = "resolvent"
-    parameters = {"method": ["augmented-lagrangian", "newton", "l1-sqp", "minres"]}
+    parameters = {
+        "method": ["augmented-lagrangian", "interior-point", "newton", "l1-sqp", "minres"]
+    }
     requirements = ["pip::resolvent"]
     file = __file__
 
@@ -13,7 +15,8 @@ class Solver(Collected):
         # A preconditioner is known for grids alone, and only without a matrix are they small.
         if (problem["from"] == "grid") != (self.method == "minres"):
             return False
-        return self.method == "augmented-lagrangian" or problem["equations"]
+        every = self.method in ("augmented-lagrangian", "interior-point")
+        return every or problem["equations"]
 
     def chosen(self):
         return {"method": self.method}
@@ -29,6 +32,7 @@ def prepare(problem, rtol, limit, method):
 
     chosen = {
         "augmented-lagrangian": rs.constrained.AugmentedLagrangian,
+        "interior-point": rs.constrained.PrimalDualInteriorPoint,
         "newton": lambda: rs.constrained.SketchedNewton("exact"),
         "l1-sqp": lambda: rs.constrained.L1SQP(solver="exact"),
         "minres": lambda: rs.constrained.L1SQP(

@@ -64,9 +64,9 @@ def _with_rows(function: Any, absent: bool, v: Any, pattern: Any) -> tuple[Any, 
     return values, jax.vmap(push, out_axes=1)(jnp.eye(v.size, dtype=v.dtype))
 
 
-def lagrangian(problem: Any, v: Any, y: Any, z: Any) -> Any:
-    """f(x) + y^T c(x) + z^T h(x)."""
-    total = problem.objective_at(v)
+def lagrangian(problem: Any, v: Any, y: Any, z: Any, weight: Any = 1.0) -> Any:
+    """weight f(x) + y^T c(x) + z^T h(x)."""
+    total = weight * problem.objective_at(v)
     if problem.equalities is not None:
         total = total + y @ problem.equalities_at(v)
     if problem.inequalities is not None:
@@ -74,9 +74,9 @@ def lagrangian(problem: Any, v: Any, y: Any, z: Any) -> Any:
     return total
 
 
-def hessian(problem: Any, v: Any, y: Any, z: Any) -> Any:
-    """[n, n], the second derivative of the Lagrangian."""
-    slope = jax.grad(lambda u: lagrangian(problem, u, y, z))
+def hessian(problem: Any, v: Any, y: Any, z: Any, weight: Any = 1.0) -> Any:
+    """[n, n], the second derivative of the Lagrangian, f taken `weight` times."""
+    slope = jax.grad(lambda u: lagrangian(problem, u, y, z, weight))
     _, push = jax.linearize(slope, v)
     found = jax.vmap(push)(jnp.eye(v.size, dtype=v.dtype))
     return 0.5 * (found + found.T)

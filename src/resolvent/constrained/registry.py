@@ -3,6 +3,9 @@
 from resolvent.constrained.augmented_lagrangian import AugmentedLagrangian as AugmentedLagrangian
 from resolvent.constrained.conditions import Multipliers as Multipliers
 from resolvent.constrained.host_function import HostFunction as HostFunction
+from resolvent.constrained.interior.primal_dual import (
+    PrimalDualInteriorPoint as PrimalDualInteriorPoint,
+)
 from resolvent.constrained.l1_sqp import L1SQP as L1SQP
 from resolvent.constrained.metric.clustering import CorrelationClustering as CorrelationClustering
 from resolvent.constrained.metric.cycles import CycleMultipliers as CycleMultipliers

@@ -1,0 +1,126 @@
+"""Newton's system between distances and multipliers, curved so that its solution goes downhill."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg as linalg
+
+from resolvent.constrained.newton_system import attached
+
+_FIRST, _FASTER, _FAST, _BACK = 1e-4, 100.0, 8.0, 3.0  # how shifts grow, and fall again
+_MOST, _LEAST = 1e20, 1e-20
+
+
+class Curved(NamedTuple):
+    """K = [[H + S + shift, J^T], [J, -(give + 1 / (S' + shift))]], S' on inequalities alone."""
+
+    H: Any
+    J: Any
+    stiff: Any
+    """[n + p]: S and S'."""
+    give: Any
+    """[m + p]: by how much a row yields to a unit of its multiplier."""
+    free: Any
+    """[n]: 0 for unknowns whose bounds are equal."""
+
+
+def yielding(H: Any, J: Any, stiff: Any) -> Any:
+    """So little for every row that the answer does not feel it, and dependent rows are admitted."""
+    n, root = H.shape[0], jnp.finfo(H.dtype).eps ** 0.5
+    # What inequalities bend counts too: in linear programs there is nothing else.
+    held = (J[J.shape[0] - stiff.size + n :] ** 2).T @ stiff[n:]
+    size = jnp.abs(H).max(axis=1, initial=0.0) + stiff[:n] + held
+    size = jnp.maximum(size, root * jnp.maximum(size.max(initial=0.0), root))
+    return root * jnp.maximum((J**2 / size).sum(1), root)
+
+
+def _blocks(curved: Curved, shift: Any) -> tuple[Any, Any]:
+    n, p = curved.H.shape[0], curved.stiff.size - curved.H.shape[0]
+    give = curved.give
+    if p:
+        give = give.at[give.size - p :].add(1 / (curved.stiff[n:] + shift))
+    diagonal = jnp.where(curved.free > 0, curved.stiff[:n] + shift, 1)
+    return curved.H + jnp.diag(diagonal), give
+
+
+def _downhill(curved: Curved, shift: Any) -> Any:
+    """Whether K has as many positive eigenvalues as unknowns, and negative ones as rows.
+
+    It has where H + S + shift + J^T give^-1 J is positive definite (Sylvester, Haynsworth).
+    """
+    top, give = _blocks(curved, shift)
+    whole = top + (curved.J.T / give) @ curved.J
+    diagonal = jnp.diagonal(whole)
+    unit = 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1))
+    lower = jnp.linalg.cholesky(unit[:, None] * whole * unit, symmetrize_input=True)
+    room = 10 * diagonal.size * jnp.finfo(whole.dtype).eps
+    return (diagonal > 0).all() & (jnp.diagonal(lower) ** 2 > room).all()
+
+
+def shift_for(curved: Curved, least: Any, last: Any) -> tuple[Any, Any]:
+    """The least shift of those tried that makes the direction go downhill, and how many were."""
+    begun = jnp.where(last > 0, jnp.maximum(_LEAST, last / _BACK), _FIRST)
+    factor = jnp.where(last > 0, _FAST, _FASTER)
+
+    def goes_on(carry: Any) -> Any:
+        shift, _ = carry
+        return ~_downhill(curved, shift) & (shift < _MOST)
+
+    def more(carry: Any) -> Any:
+        shift, tries = carry
+        following = jnp.where(tries == 1, jnp.maximum(begun, factor * shift), factor * shift)
+        return following, tries + 1
+
+    return jax.lax.while_loop(goes_on, more, (least, jnp.ones((), jnp.int32)))
+
+
+class Solver(NamedTuple):
+    """The factors of K, made even."""
+
+    K: Any
+    unit: Any
+    factors: Any
+    shift: Any
+    yields: Any
+    """[p]: 1 / (S' + shift)."""
+
+
+def solver(curved: Curved, shift: Any) -> Solver:
+    """K for a shift, and its factors."""
+    n = curved.H.shape[0]
+    top, give = _blocks(curved, shift)
+    K = jnp.block([[top, curved.J.T], [curved.J, -jnp.diag(give)]])
+    size = jnp.abs(top).max(axis=1, initial=0.0)
+    size = jnp.where(size > 0, size, 1)
+    across = give + (curved.J**2 / size).sum(1)
+    unit = 1 / jnp.sqrt(jnp.concatenate([size, jnp.where(across > 0, across, 1)]))
+    still = jax.lax.stop_gradient((unit[:, None] * K * unit, unit))
+    return Solver(K, still[1], linalg.lu_factor(still[0]), shift, 1 / (curved.stiff[n:] + shift))
+
+
+def solution(solver: Solver, b: Any) -> Any:
+    """K^-1 b, refined once."""
+    unit, factors = solver.unit, solver.factors
+
+    def once(b: Any) -> Any:
+        return unit * linalg.lu_solve(factors, unit * b)
+
+    K, b_ = jax.lax.stop_gradient((solver.K, b))
+    z = once(b_)
+    z = z + once(b_ - K @ z)
+    return attached(jax.lax.stop_gradient(z), solver.K, b)
+
+
+def direction(solver: Solver, free: Any, slope: Any, rows: Any) -> tuple[Any, Any]:
+    """[n + p] of unknowns and slacks, and [m + p] of multipliers.
+
+    `slope` [n + p] is the gradient of the Lagrangian with its barrier, `rows` [m + p] are the
+    values of the rows, slacks added.
+    """
+    n, p = free.size, slope.size - free.size
+    m = rows.size - p
+    lifted = rows.at[m:].add(-solver.yields * slope[n:]) if p else rows
+    z = solution(solver, -jnp.concatenate([free * slope[:n], lifted]))
+    of_slacks = -solver.yields * (slope[n:] + z[n + m :])
+    return jnp.concatenate([z[:n], of_slacks]), z[n:]
