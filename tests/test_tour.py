@@ -286,13 +286,17 @@ def test_tour_into_a_file_is_bad_input(tmp_path):
     assert result.stderr.count("\n") == 1
 
 
+# Stops whose answers are gaps that are asked for less closely.
+GAPS = {"blotto": 1e-6, "denoising": 1e-3}
+
+
 @pytest.mark.slow
 def test_every_stop_is_certified(tmp_path):
     outcome = run.run(tmp_path, Console(file=io.StringIO()))
     assert [row.name for row in outcome.rows] == list(run.STOPS)
     for row in outcome.rows:
         assert row.converged
-        assert row.certificate <= 1e-8
+        assert row.certificate <= GAPS.get(row.name, 1e-8)
 
 
 # --- the report -------------------------------------------------------------------------------
