@@ -102,6 +102,20 @@ def test_a_witness_that_is_better_than_least_squares_counts():
     assert away.value >= 0.5
 
 
+@pytest.mark.parametrize("away", [0.0, 1e-9])
+def test_bounds_hold_by_the_slope_of_the_lagrangian(away):
+    """x_0 + x_1 = 1 with the multiplier 2 presses x_0 on the bound that f itself pulls it from."""
+    problem = rs.ConstrainedProblem(
+        lambda x: -x[0] - 2 * x[1] + x[2] ** 2, lambda x: x[:2].sum() - 1, bounds=(0.0, 5.0),
+        x0=np.ones(3),
+    )  # fmt: skip
+    x = np.array([away, 1 - away, away])
+    assert problem.multipliers(x).equalities == pytest.approx([2.0], rel=1e-12)
+    assert rs.certify(problem, x).value <= 4 * away + 1e-14
+    # Where no multiplier will do, none is found.
+    assert rs.certify(problem, np.array([0.3, 0.7, 0.0])).value >= 0.3
+
+
 def test_multipliers_are_those_of_nonnegative_least_squares():
     rng = np.random.default_rng(1)
     solve = jax.jit(nonnegative_solution, static_argnums=2)

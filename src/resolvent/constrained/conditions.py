@@ -9,6 +9,7 @@ from resolvent._core.norm import norm
 from resolvent.constrained.derivatives import Local
 from resolvent.constrained.sparse_least_squares import Stack, nonnegative_solution_by_products
 
+_GUESSES = 4  # of the bounds that hold: by the gradient, by distance, twice by what is left of it
 _SWAPS = 100  # exchanges after which a set of positive multipliers is taken as it is
 
 
@@ -108,14 +109,36 @@ def violated(v: Any, at: Local, bounds: Any) -> tuple[Any, Any]:
 def estimated(v: Any, at: Local, bounds: Any) -> Multipliers:
     """The multipliers with the least squares of the Lagrangian's gradient and of h z, z >= 0.
 
-    Unknowns at a bound count only where that bound could not bear what is left.
+    Unknowns that a bound holds do not count. Which those are is guessed in a few ways, and the
+    multipliers with the least error are taken.
     """
-    m, p = at.equalities.size, at.inequalities.size
-    if not m + p:
+    if not at.equalities.size + at.inequalities.size:
         return Multipliers(at.equalities, at.inequalities)
-    free = freed(v, at.gradient, bounds)
+    if bounds is None:
+        return _by_least_squares(at, jnp.ones_like(v))
+    near = 1.0 - _beside(v, bounds)
+
+    def guessed(best: tuple[Any, Any, Any], k: Any) -> tuple[Any, None]:
+        pair, error, last = best
+        moved = v - force(at, last)
+        held = (clipped(moved, bounds) != moved) | (bounds[0] == bounds[1])
+        free = jnp.where(k == 0, freed(v, at.gradient, bounds), jnp.where(k == 1, near, 1.0 - held))
+        now = _by_least_squares(at, free.astype(v.dtype))
+        size = norm(jnp.concatenate(parts(v, at, now, bounds)))
+        better = ~(size >= error) | (k == 0)
+        found = Multipliers(*(jnp.where(better, *both) for both in zip(now, pair, strict=True)))
+        return (found, jnp.where(better, size, error), now), None
+
+    none = Multipliers(0 * at.equalities, 0 * at.inequalities)
+    begin = none, jnp.asarray(jnp.inf, v.dtype), none
+    return jax.lax.scan(guessed, begin, jnp.arange(_GUESSES))[0][0]
+
+
+def _by_least_squares(at: Local, free: Any) -> Multipliers:
+    """Those of `estimated`, for the unknowns that are free."""
+    m = at.equalities.size
     gradient = at.gradient * free
-    damping = jnp.concatenate([jnp.zeros(m, v.dtype), at.inequalities**2])
+    damping = jnp.concatenate([jnp.zeros(m, free.dtype), at.inequalities**2])
     if at.is_sparse:
         stack = Stack(at.jacobian * free, at.slopes * free)
         found = nonnegative_solution_by_products(stack, damping, -stack.of(gradient), m, exchanged)
@@ -124,6 +147,13 @@ def estimated(v: Any, at: Local, bounds: Any) -> Multipliers:
     gram = rows @ rows.T + jnp.diag(damping)
     found = nonnegative_solution(gram, -(rows @ gradient), m)
     return Multipliers(found[:m], found[m:])
+
+
+def _beside(v: Any, bounds: Any) -> Any:
+    """Whether an unknown is at a bound, or as near to it as an answer comes."""
+    low, high = bounds
+    room = jnp.finfo(v.dtype).eps ** 0.5 * jnp.maximum(jnp.abs(v), 1)
+    return (v - low <= room) | (high - v <= room)
 
 
 def freed(v: Any, slope: Any, bounds: Any) -> Any:
