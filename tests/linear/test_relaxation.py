@@ -77,8 +77,18 @@ def slope(method, A, steps, first):
     return (trace[-1] / trace[first]) ** (1.0 / (steps - 1 - first))
 
 
-@each
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+# Kernels are compiled for each precision: single precision has two methods in every run.
+@pytest.mark.parametrize(
+    ("method", "dtype"),
+    [
+        pytest.param(method, dtype, marks=pytest.mark.slow)
+        if dtype == np.float32 and method not in (METHODS[0], METHODS[-2])
+        else (method, dtype)
+        for method in METHODS
+        for dtype in (np.float64, np.float32)
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
 def test_iterates_are_those_of_the_splitting(method, dtype, dense):
     A, b = dominant(dtype), rhs(40, dtype)

@@ -16,8 +16,8 @@ from resolvent.papers import Claim, Measured, Paper, Settings, judge, new_figure
 EVERY = papers.all_papers()
 # Those whose experiments take long even when they are tiny, and that no other test makes.
 DEAR = {
-    "accelerated-optimistic-gradient", "convergent-graph-solvers", "damped-newton",
-    "infeasibility-detection",
+    "accelerated-optimistic-gradient", "block-coordinate-descent", "convergent-graph-solvers",
+    "damped-newton", "infeasibility-detection",
     "exact-augmented-lagrangian-sketching",
     "iterative-approximate-cv", "lazy-hessian-newton",
     "nonconvex-penalty-acceleration", "parallel-nonlinear-equations",
