@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import resolvent
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs/guide"
 
 
+@pytest.mark.slow
 def test_method_of_the_guide_passes_the_suite(tmp_path):
     (line,) = re.findall(
         r"^from resolvent\.linear\..*$", (GUIDE / "own-method.md").read_text("utf-8"), re.M

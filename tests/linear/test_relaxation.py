@@ -87,7 +87,7 @@ def slope(method, A, steps, first):
         for method in METHODS
         for dtype in (np.float64, np.float32)
     ],
-    ids=str,
+    ids=lambda value: value.__name__ if isinstance(value, type) else str(value),
 )
 @pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
 def test_iterates_are_those_of_the_splitting(method, dtype, dense):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from suite.problems import PAIRS, TRACED, in_full
+from suite.problems import PAIRS, TRACED, a_family, in_full
 
 import resolvent as rs
 
@@ -203,7 +203,7 @@ def test_sequence_is_certified_member_by_member(pair, warm_start):
         assert sols[1].steps == 0
 
 
-@pytest.mark.parametrize("pair", [pair for pair in TRACED if remembers(pair)], ids=str)
+@pytest.mark.parametrize("pair", a_family([pair for pair in TRACED if remembers(pair)]), ids=str)
 def test_garbage_under_jit_is_never_a_false_success(pair):
     """Inside a transformation nothing can be dropped: the certificate alone protects."""
     sample = pair.house.sample("traced", np.float32)
