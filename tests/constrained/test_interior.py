@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from constrained.known_programs import linear_program, of_every_kind
 
 import resolvent as rs
 from resolvent.constrained import PrimalDualInteriorPoint
@@ -11,22 +12,6 @@ from resolvent.constrained.interior import filter as filters
 from resolvent.constrained.interior import newton_step
 
 slow = pytest.mark.slow
-
-
-def of_every_kind():
-    """Problem 71 of Hock and Schittkowski."""
-    return rs.ConstrainedProblem(
-        lambda x: x[0] * x[3] * (x[0] + x[1] + x[2]) + x[2], lambda x: x @ x - 40,
-        lambda x: 25 - x.prod(), (1.0, 5.0), x0=np.array([1.0, 5.0, 5.0, 1.0]),
-    )  # fmt: skip
-
-
-def linear_program():
-    return rs.ConstrainedProblem(
-        lambda x: -x[0] - 2 * x[1],
-        inequalities=lambda x: jnp.stack([x[0] + x[1] - 4, x[0] + 3 * x[1] - 6]),
-        bounds=(0.0, None), x0=np.ones(2),
-    )  # fmt: skip
 
 
 def on_a_wall():

@@ -4,19 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from constrained.known_programs import linear_program, of_every_kind
 
 import resolvent as rs
 from resolvent.constrained import L1SQP, AugmentedLagrangian, SketchedNewton
 
 slow = pytest.mark.slow
-
-
-def of_every_kind():
-    """Problem 71 of Hock and Schittkowski."""
-    return rs.ConstrainedProblem(
-        lambda x: x[0] * x[3] * (x[0] + x[1] + x[2]) + x[2], lambda x: x @ x - 40,
-        lambda x: 25 - x.prod(), (1.0, 5.0), x0=np.array([1.0, 5.0, 5.0, 1.0]),
-    )  # fmt: skip
 
 
 def three_inequalities():
@@ -33,14 +26,6 @@ def three_inequalities():
         return x @ x + x[2] ** 2 - 5 * x[0] - 5 * x[1] - 21 * x[2] + 7 * x[3]
 
     return rs.ConstrainedProblem(f, inequalities=h, x0=np.zeros(4))
-
-
-def linear_program():
-    return rs.ConstrainedProblem(
-        lambda x: -x[0] - 2 * x[1],
-        inequalities=lambda x: jnp.stack([x[0] + x[1] - 4, x[0] + 3 * x[1] - 6]),
-        bounds=(0.0, None), x0=np.ones(2),
-    )  # fmt: skip
 
 
 KNOWN = {
