@@ -93,7 +93,7 @@ def _row(claim: Claim, result: Measured, figure: str | None) -> dict[str, Any]:
         "verdict": result.verdict,
         "reason": result.reason,
         "confirm": claim.confirm,
-        "seconds": round(result.seconds, 3),
+        "seconds": round(result.seconds, 6),
         "figure": figure,
         "numbers": _plain(result.numbers),
     }
