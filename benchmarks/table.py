@@ -8,6 +8,7 @@ import argparse
 import importlib.util
 import json
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ HERE = Path(__file__).parent
 def load(family: str) -> Any:
     """The module that turns a result into rows."""
     path = HERE / family / "plots" / "goals.py"
+    sys.path.insert(0, str(HERE / family))  # for `benchmark_utils`
     spec = importlib.util.spec_from_file_location(f"{family}_goals", path)
     assert spec is not None
     assert spec.loader is not None

@@ -31,6 +31,6 @@ def utilities():
 
 @pytest.fixture(scope="module")
 def smooth():
-    """The modules `judge` and `oracles` of smooth problems."""
-    with modules("smooth", "judge", "oracles") as found:
+    """The modules `judge`, `oracles` and `processes` of smooth problems."""
+    with modules("smooth", "judge", "oracles", "processes") as found:
         yield found

@@ -40,7 +40,7 @@ def test_points_are_counted_once(oracles):
     assert oracles.evaluations == 2
 
 
-def test_the_table_counts_answers_and_not_claims():
+def test_the_table_counts_answers_and_not_claims(smooth):
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("benchopt")
     spec = importlib.util.spec_from_file_location("smooth_goals", GOALS)

@@ -1,6 +1,6 @@
 """IPOPT by CasADi, which differentiates the problem and finds its sparsity by itself."""
 
-from benchmark_utils.processes import Collected
+from benchmark_utils.collected import Collected
 
 
 class Solver(Collected):

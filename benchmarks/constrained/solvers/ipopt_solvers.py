@@ -1,6 +1,6 @@
 """IPOPT by the package ipyopt, with exact derivatives, dense."""
 
-from benchmark_utils.processes import Collected
+from benchmark_utils.collected import Collected
 
 
 class Solver(Collected):

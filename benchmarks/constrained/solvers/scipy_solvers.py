@@ -1,6 +1,6 @@
 """SciPy's SLSQP and trust-constr, with exact derivatives."""
 
-from benchmark_utils.processes import Collected
+from benchmark_utils.collected import Collected
 
 
 class Solver(Collected):

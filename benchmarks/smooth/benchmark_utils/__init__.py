@@ -1,1 +1,5 @@
-"""What the solvers of this benchmark share: processes of their own, oracles, and the referee."""
+"""What the benchmark's files share; `collected` holds what all benchmarks of collections share."""
+
+from pathlib import Path
+
+__path__.append(str(Path(__file__).parents[2] / "collected"))

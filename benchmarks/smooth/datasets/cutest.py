@@ -1,4 +1,4 @@
-"""Problems of CUTEst without constraints, every one of so many unknowns, or every so many."""
+"""Problems of CUTEst without constraints, every one up to so many unknowns, or every so many."""
 
 from benchmark_utils.collections import cutest
 from benchopt import BaseDataset
@@ -6,9 +6,9 @@ from benchopt import BaseDataset
 
 class Dataset(BaseDataset):
     name = "cutest"
-    parameters = {"least, most": [(1, 10), (11, 100), (101, 1000)], "every": [4]}
+    parameters = {"most": [1000], "every": [1], "limit": [60.0]}
     requirements = ["numpy", "pip::sif2jax"]
 
     def get_data(self):
-        problems = cutest(self.least, self.most, self.every)
-        return {"problems": problems, "rtol": 1e-6, "limit": 10.0}
+        problems = cutest("unconstrained", self.most, self.every)
+        return {"problems": problems, "rtol": 1e-6, "limit": self.limit}

@@ -1,6 +1,6 @@
 """optimistix: quasi-Newton methods and conjugate gradients, one compiled program each."""
 
-from benchmark_utils.processes import Collected
+from benchmark_utils.collected import Collected
 
 
 class Solver(Collected):

@@ -1,6 +1,6 @@
 """Resolvent: trust regions, lazy Hessians, and the methods that take gradients alone."""
 
-from benchmark_utils.processes import Collected
+from benchmark_utils.collected import Collected
 
 
 class Solver(Collected):

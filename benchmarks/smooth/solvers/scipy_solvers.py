@@ -1,6 +1,6 @@
 """SciPy: quasi-Newton methods and trust regions, with exact derivatives."""
 
-from benchmark_utils.processes import Collected
+from benchmark_utils.collected import Collected
 
 SECOND = ("trust-exact", "trust-ncg")
 

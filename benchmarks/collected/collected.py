@@ -1,67 +1,18 @@
-"""Solvers and the referee in processes of their own: each problem has a limit of time."""
+"""A solver of a whole collection of problems, in a process of its own."""
 
 import importlib.util
-import multiprocessing
 import time
 
 import numpy as np
+from benchmark_utils.processes import SETUP, Worker
 from benchopt import BaseSolver
 
 QUICK, MOST = 0.5, 5  # seconds up to which a solve is repeated, and how many times it is done
-SETUP = 600.0  # seconds for imports, set-up and compilation
-SLICE = 0.25
+OTHER = "another kind"  # of problem, which a solver is not asked to solve
 NOTHING = {
     "x": None, "pair": None, "claimed": False, "compiling": np.nan, "seconds": np.nan,
     "steps": np.nan, "evaluations": np.nan, "said": "no answer in its time",
 }  # fmt: skip
-
-
-class Worker:
-    """A process that answers one message after the other, and is started again after a kill."""
-
-    def __init__(self, target, *given):
-        self.target, self.given, self.pipe = target, given, None
-
-    def ask(self, message, *limits):
-        """The answers to a message, one for each limit of time, as many as came in time."""
-        if self.pipe is None:
-            context = multiprocessing.get_context("fork")
-            self.pipe, theirs = context.Pipe()
-            self.child = context.Process(
-                target=self.target, args=(theirs, *self.given), daemon=True
-            )  # fmt: skip
-            self.child.start()
-            theirs.close()
-        found = []
-        try:
-            self.pipe.send(message)
-            for limit in limits:
-                if not self._came(limit):
-                    break
-                found.append(self.pipe.recv())
-        except (EOFError, OSError):
-            pass
-        if len(found) < len(limits):
-            self.stop()
-        return found
-
-    def _came(self, limit):
-        """Whether an answer comes in so many seconds, those not counted in which this process and
-        all others were held, by a machine at rest say."""
-        while limit > 0:
-            began = time.perf_counter()
-            if self.pipe.poll(min(limit, SLICE)):
-                return True
-            limit -= min(time.perf_counter() - began, 2 * SLICE)
-        return False
-
-    def stop(self):
-        """Kill it, where it runs."""
-        if self.pipe is not None:
-            self.child.kill()
-            self.child.join()
-            self.pipe.close()
-            self.pipe = None
 
 
 def _work(pipe, path, parameters):
@@ -73,19 +24,19 @@ def _work(pipe, path, parameters):
     spec.loader.exec_module(module)
     while True:
         problem, rtol, limit = pipe.recv()
-        begin = time.perf_counter()
+        begin = time.process_time()
         solve = module.prepare(problem, rtol, limit, **parameters)
-        compiling = time.perf_counter() - begin
+        compiling = time.process_time() - begin
         pipe.send("ready")
-        begin = time.perf_counter()
+        begin = time.process_time()
         found = solve()
-        once = time.perf_counter() - begin
+        once = time.process_time() - begin
         pipe.send({**found, "compiling": compiling, "seconds": once})
         times = [once]
         while sum(times) < QUICK and len(times) < MOST:
-            begin = time.perf_counter()
+            begin = time.process_time()
             solve()
-            times.append(time.perf_counter() - begin)
+            times.append(time.process_time() - begin)
         pipe.send(float(np.median(times)))
 
 
@@ -111,7 +62,7 @@ class Collected(BaseSolver):
         self.answers = []
         for problem in self.problems:
             if not self.able(problem):
-                self.answers.append({**NOTHING, "said": "another kind"})
+                self.answers.append({**NOTHING, "said": OTHER})
                 continue
             came = worker.ask((problem, self.rtol, self.limit), SETUP, self.limit, self.limit)
             answer = {**NOTHING, **(came[1] if len(came) > 1 else {})}
