@@ -10,6 +10,7 @@ import pytest
 
 import resolvent as rs
 from resolvent.papers._sif_catalogue import catalogue
+from resolvent.papers._sif_senses import AT_MOST, WIDTHS
 from resolvent.papers.sif_problems import sif_least, sif_names, sif_problem
 
 # Not importorskip: the package sets JAX to double precision for everybody when it is imported.
@@ -77,3 +78,46 @@ def test_bounds_alone_make_no_equations():
     problem = sif_problem("HS4")
     assert problem.counts() == (0, 0)
     np.testing.assert_array_equal(problem.lower, [1.0, 0.0])
+
+
+def inequalities(name, x):
+    problem = sif_problem(name)
+    with jax.enable_x64(True):
+        return np.asarray(problem.inequalities_at(jnp.asarray(x, float)))
+
+
+def test_rows_with_an_upper_limit_are_read_as_the_set_means_them():
+    # CHACONN1: all rows are functions of x less u, at most 0.
+    want = [1 + 1e-4, 1 + 2.1**2, 2 * np.exp(-1.1)]
+    np.testing.assert_allclose(inequalities("CHACONN1", [1.0, -0.1, 0.0]), want, rtol=1e-14)
+    # HS76: two rows at most 5 and 4, one at least 1.5.
+    np.testing.assert_allclose(inequalities("HS76", [1.0, 2, 0, 0]), [0, 1, -0.5], atol=1e-14)
+    # HS64: 4 / x1 + 32 / x2 + 120 / x3 <= 1.
+    np.testing.assert_allclose(inequalities("HS64", [4.0, 32, 120]), [2.0], rtol=1e-14)
+
+
+def test_rows_with_two_limits_have_both():
+    # BIGGSC4: sums of pairs between 2.5 and 7.5, 2 and 7, 1.5 and 6.5; the sum of all at least 5.
+    pairs, least = np.array([1.0, 1, 1, 0, 0, 0]), np.array([2.5, 2.5, 2.5, 2, 2, 1.5])
+    want = [*(least - pairs), 4, *(pairs - least - 5)]
+    np.testing.assert_allclose(inequalities("BIGGSC4", [1.0, 0, 0, 0]), want, rtol=1e-14)
+    # HS104: 1 <= f <= 4.2.
+    problem = sif_problem("HS104")
+    h = inequalities("HS104", problem.first)
+    with jax.enable_x64(True):
+        value = float(problem.objective_at(jnp.asarray(problem.first)))
+    np.testing.assert_allclose(h[4:], [1 - value, value - 4.2], rtol=1e-13)
+
+
+def test_the_lists_of_such_rows_name_problems():
+    assert (set(AT_MOST) | set(WIDTHS)) <= set(sif_names("constrained"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["CHACONN1", "HS64", "HS104"])
+def test_least_values_are_those_that_the_set_knows(name):
+    problem = sif_problem(name)
+    sol = rs.solve(problem, rs.constrained.PrimalDualInteriorPoint(), rtol=1e-7)
+    with jax.enable_x64(True):
+        value = float(problem.objective_at(jnp.asarray(sol.x)))
+    assert value == pytest.approx(sif_least(name), rel=1e-5)

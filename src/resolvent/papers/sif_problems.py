@@ -6,7 +6,7 @@ and, for many, the least value. All is in double precision, vectors are flat.
 
 import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,6 +17,7 @@ from resolvent._core.checks import one_of
 from resolvent._core.trees import raveled, unraveled
 from resolvent.constrained.problem import ConstrainedProblem
 from resolvent.papers._sif_catalogue import catalogue, problem_class
+from resolvent.papers._sif_senses import AT_MOST, WIDTHS
 from resolvent.smooth.problem import Minimize
 
 KINDS = ("unconstrained", "bounded", "constrained", "equations")
@@ -56,7 +57,9 @@ def sif_problem(name: str, start: int | None = None) -> Minimize | ConstrainedPr
     """A problem of the CUTEst set by its name.
 
     Its first guess is the standard one. Inequalities g(x) >= 0 of the set become -g(x) <= 0, and
-    rows of them that hold for any x, because a side of theirs is infinite, are left out.
+    rows of them that hold for any x, because a side of theirs is infinite, are left out. Some rows
+    that the package gives are to be at most 0 in the set, or have an upper limit too: up to 200
+    unknowns these are read as the set means them, and the upper limits are the last rows.
 
     Args:
         name: as in the set, such as "HS7".
@@ -85,19 +88,19 @@ def sif_problem(name: str, start: int | None = None) -> Minimize | ConstrainedPr
         arrays, plain = eqx.partition((source, source.args), eqx.is_array)
         form = _Form(plain, jax.tree_util.tree_map(np.array, first))
         # What a problem holds travels as data: constants of a program may lose their precision.
-        args = jax.tree_util.tree_map(np.array, arrays)
+        arrays = jax.tree_util.tree_map(np.array, arrays)
         x0 = np.array(raveled(first), np.float64)
         kind = catalogue()[name].kind
         if kind == "unconstrained":
-            return Minimize(form.objective, args, x0=x0)
+            return Minimize(form.objective, (arrays, None), x0=x0)
         c, g = (None, None) if kind == "bounded" else source.constraint(first)
-        held = np.zeros(0) if g is None else np.flatnonzero(np.isfinite(raveled(g)))
+        sides = _sides(name, np.zeros(0) if g is None else np.array(raveled(g)))
         return ConstrainedProblem(
             form.objective,
             None if c is None else form.equalities,
-            functools.partial(form.inequalities, rows=held) if held.size else None,
+            form.inequalities if sides.rows.size else None,
             _bounds(source),
-            args,
+            (arrays, sides),
             x0=x0,
         )
 
@@ -141,15 +144,38 @@ class _Form:
     def _of(self, arrays: Any) -> Any:
         return eqx.combine(self.plain, arrays)
 
-    def objective(self, x: Any, arrays: Any) -> Any:
-        source, data = self._of(arrays)
+    def objective(self, x: Any, args: Any) -> Any:
+        source, data = self._of(args[0])
         return jnp.sum(source.objective(self._point(x), data))
 
-    def equalities(self, x: Any, arrays: Any) -> Any:
-        return raveled(self._of(arrays)[0].constraint(self._point(x))[0])
+    def equalities(self, x: Any, args: Any) -> Any:
+        return raveled(self._of(args[0])[0].constraint(self._point(x))[0])
 
-    def inequalities(self, x: Any, arrays: Any, rows: Any) -> Any:
-        return -raveled(self._of(arrays)[0].constraint(self._point(x))[1])[rows]
+    def inequalities(self, x: Any, args: Any) -> Any:
+        arrays, sides = args
+        values = raveled(self._of(arrays)[0].constraint(self._point(x))[1])
+        return sides.signs * (values[sides.rows] - sides.limits)
+
+
+class _Sides(NamedTuple):
+    """signs (g(x)[rows] - limits) <= 0 are the inequalities of a problem."""
+
+    rows: Any
+    signs: Any
+    limits: Any
+
+
+def _sides(name: str, values: Any) -> _Sides:
+    signs = np.full(values.size, -1.0)
+    signs[AT_MOST.get(name, [])] = 1.0
+    held = np.flatnonzero(np.isfinite(values))
+    wide, width = WIDTHS.get(name, ([], 0.0))
+    wide = np.arange(values.size)[wide]
+    return _Sides(
+        np.concatenate([held, wide]),
+        np.concatenate([signs[held], np.ones(wide.size)]),
+        np.concatenate([np.zeros(held.size), np.full(wide.size, width)]),
+    )
 
 
 def _source(name: str, start: int | None = None) -> Any:
