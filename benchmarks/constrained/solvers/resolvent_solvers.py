@@ -41,8 +41,8 @@ def prepare(problem, rtol, limit, method):
     }[method]()
     program = built(problem)
 
-    def solve(**limits):
-        sol = rs.solve(program, chosen, rtol=rtol, throw=False, **limits)
+    def solve():
+        sol = rs.solve(program, chosen, rtol=rtol, throw=False)
         pair = None if sol.witness is None else tuple(np.asarray(part) for part in sol.witness)
         return {
             "x": np.asarray(program.vector(sol.x)), "pair": pair, "claimed": bool(sol.converged),
@@ -50,7 +50,5 @@ def prepare(problem, rtol, limit, method):
             "said": str(sol.reason),
         }  # fmt: skip
 
-    # The second look of a timed solve is after eight steps: both its programs are compiled, however
-    # long that takes.
-    solve(seconds=1e6, max_steps=9)
-    return lambda: solve(seconds=0.95 * limit)
+    solve()  # compiles all that it needs
+    return solve

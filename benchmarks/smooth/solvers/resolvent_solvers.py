@@ -35,14 +35,12 @@ def prepare(problem, rtol, limit, method):
     }[method]()
     program = built(problem)
 
-    def solve(**limits):
-        sol = rs.solve(program, chosen, rtol=rtol, throw=False, **limits)
+    def solve():
+        sol = rs.solve(program, chosen, rtol=rtol, throw=False)
         return {
             "x": np.asarray(sol.x), "claimed": bool(sol.converged), "steps": int(sol.steps),
             "evaluations": int(sol.calls["gradient"]), "said": str(sol.reason),
         }  # fmt: skip
 
-    # The second look of a timed solve is after eight steps: both its programs are compiled, however
-    # long that takes.
-    solve(seconds=1e6, max_steps=9)
-    return lambda: solve(seconds=0.95 * limit)
+    solve()  # compiles all that it needs
+    return solve
