@@ -76,8 +76,14 @@ def same(sol, reference, point, measure, dtype=np.float64):
         assert ours == pytest.approx(float(np.ldexp(float(theirs), measure)), rel=1e-2)
 
 
+# Kernels are compiled for each precision: single precision of JAX's data is in every run.
+precisions = pytest.mark.parametrize(
+    "dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)]
+)
+
+
 @each
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@precisions
 def test_a_far_right_side_scales_the_solve(storage, method, dtype):
     A, b = data(dtype)
     reference = solved(A, b, method, storage, rtol=1e-4)
@@ -87,7 +93,7 @@ def test_a_far_right_side_scales_the_solve(storage, method, dtype):
 
 
 @each
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@precisions
 def test_a_far_matrix_scales_the_solve(storage, method, dtype):
     A, b = data(dtype)
     reference = solved(A, b, method, storage, rtol=1e-4)

@@ -161,6 +161,7 @@ def test_garbage_potentials_give_infinite_marginals_without_a_warning():
     assert np.isinf(rows).all()
 
 
+@pytest.mark.slow  # the kernels with threads compile for long
 def test_threads_change_no_bit():
     rng = np.random.default_rng(4)
     n, m = 150, 700
