@@ -79,32 +79,77 @@ def repetition(x):
     return jnp.stack([x.sum() - 1, 2 * x.sum() - 2])
 
 
-FAILING = {
-    "contradicting": (contradiction, rs.Reason.infeasible),
-    "repeated": (repetition, rs.Reason.breakdown),
+def curved_repetition(x):
+    return jnp.stack([x @ x - 1, (x @ x) ** 2 - 1])
+
+
+def almost_repetition(x):
+    return jnp.stack([x.sum() - 1, 2 * x.sum() - 3])
+
+
+NEWTON = [
+    pytest.param(SketchedNewton("exact"), id="SketchedNewton"),
+    pytest.param(L1SQP(solver="exact"), id="L1SQP", marks=slow),
+]
+
+
+@pytest.mark.parametrize("c", [contradiction, pytest.param(almost_repetition, marks=slow)])
+@pytest.mark.parametrize("method", NEWTON)
+def test_equations_without_an_answer_end_in_words(c, method):
+    problem = rs.ConstrainedProblem(lambda x: x @ x, c, x0=np.array([2.0, 1.0]))
+    sol = rs.solve(problem, method, throw=False)
+    assert sol.reason is rs.Reason.infeasible
+    assert not sol.converged
+    details = sol.certificate.details
+    assert details["violation_slope"] <= 1e-5
+    if c is almost_repetition:
+        # (t - 1)^2 + (2 t - 3)^2 is least at t = 7 / 5.
+        assert sol.x.sum() == pytest.approx(1.4)
+        return
+    # Both gradients point along (1, 1) where x = (a, a): 4 a (2 a^2 - 1) + 2 (2 a - 5) = 0.
+    a = np.roots([8, 0, 0, -10])
+    a = float(a[np.isreal(a)].real[0])
+    assert np.allclose(sol.x, a, atol=1e-5)
+    assert details["violation"] == pytest.approx(np.hypot(2 * a * a - 1, 2 * a - 5), rel=1e-6)
+
+
+AWAY = np.array([1.0, 2.0, 3.0])
+REPEATED = {
+    "lines": (repetition, AWAY - 5 / 3),
+    "spheres": (curved_repetition, AWAY / np.linalg.norm(AWAY)),
 }
 
 
-@pytest.mark.parametrize("case", ["contradicting", pytest.param("repeated", marks=slow)])
+@pytest.mark.parametrize("case", [pytest.param("lines", marks=slow), "spheres"])
 @pytest.mark.parametrize(
-    "method",
-    [pytest.param(SketchedNewton("exact"), marks=slow), L1SQP(solver="exact")],
-    ids=["SketchedNewton", "L1SQP"],
-)
-def test_equations_without_an_answer_and_dependent_ones_end_in_words(case, method):
-    c, reason = FAILING[case]
-    problem = rs.ConstrainedProblem(lambda x: x @ x, c, x0=np.array([2.0, 1.0]))
-    sol = rs.solve(problem, method, throw=False)
-    assert sol.reason is reason
-    assert not sol.converged
-    details = sol.certificate.details
-    if reason is rs.Reason.infeasible:
-        # Both gradients point along (1, 1) where x = (a, a): 4 a (2 a^2 - 1) + 2 (2 a - 5) = 0.
-        a = np.roots([8, 0, 0, -10])
-        a = float(a[np.isreal(a)].real[0])
-        assert np.allclose(sol.x, a, atol=1e-5)
-        assert details["violation"] == pytest.approx(np.hypot(2 * a * a - 1, 2 * a - 5), rel=1e-6)
-        assert details["violation_slope"] <= 1e-5
+    "method", [None, *NEWTON[1:], pytest.param(SketchedNewton("gaussian"), id="G", marks=slow),
+               pytest.param(L1SQP(), id="GMRES", marks=slow)]
+)  # fmt: skip
+def test_equations_that_repeat_others_do_no_harm(case, method):
+    c, answer = REPEATED[case]
+    problem = rs.ConstrainedProblem(lambda x: ((x - AWAY) ** 2).sum(), c, x0=np.full(3, 2.0))
+    sol = rs.solve(problem, method, rtol=1e-8)
+    assert np.allclose(sol.x, answer, atol=1e-7)
+    force = 2 * (sol.x - AWAY) + sol.witness.equalities @ np.asarray(problem.jacobian(sol.x))
+    assert np.abs(force).max() <= 1e-6
+    if case == "lines":
+        # Of all multipliers that serve, the least ones are a multiple of the repetition.
+        assert sol.witness.equalities[1] == pytest.approx(2 * sol.witness.equalities[0], rel=1e-6)
+
+
+@slow
+def test_answers_under_repeated_equations_are_differentiated():
+    def answer(t):
+        problem = rs.ConstrainedProblem(
+            lambda x, t: ((x - AWAY) ** 2).sum(),
+            lambda x, t: jnp.stack([x @ x - t, (x @ x) ** 2 - t**2]), args=t, x0=jnp.full(3, 2.0),
+        )  # fmt: skip
+        return rs.solve(problem, rtol=1e-12, atol=1e-11).x
+
+    with jax.enable_x64(True):
+        slope = np.asarray(jax.jacfwd(answer)(jnp.asarray(1.0)))
+    # The answer is sqrt(t) times a unit vector.
+    assert np.allclose(slope, 0.5 * AWAY / np.linalg.norm(AWAY), atol=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +163,10 @@ def test_equations_without_an_answer_and_dependent_ones_end_in_words(case, metho
 )
 def test_the_augmented_lagrangian_ends_in_words(case, reason):
     f, c, h, bounds = (lambda x: x @ x), None, None, None
-    if case in FAILING:
-        c = FAILING[case][0]
+    if case == "contradicting":
+        c = contradiction
+    elif case == "repeated":
+        c = repetition
     elif case == "bounds":
         h, bounds = (lambda x: 10 - x.sum()), (0.0, 1.0)
     else:

@@ -197,7 +197,9 @@ class AugmentedLagrangian(Method):
 
     def _restored(self, problem: Any, state: AugmentedLagrangianState) -> Any:
         bounds = problem.bounds_at(state.x)
-        x, at, restoration, code = restored(problem, state.x, state.at, bounds, state.restoration)
+        x, at, restoration, code, _ = restored(
+            problem, state.x, state.at, bounds, state.restoration
+        )
         return state._replace(
             x=x, at=at, restoration=restoration, status=code.astype(jnp.int32),
             evaluations=state.evaluations + 1,

@@ -6,20 +6,25 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from resolvent._core import trees
 from resolvent._core.checks import between, count, one_of, refuse
-from resolvent._core.line_search import backtracked
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.value import static
 from resolvent.constrained import matrix_free, minimal_residual
-from resolvent.constrained.conditions import Multipliers, errors, estimated
+from resolvent.constrained.conditions import Multipliers, errors
 from resolvent.constrained.derivatives import Local, hessian, local
+from resolvent.constrained.first_multipliers import admitted_multipliers, first_multipliers
 from resolvent.constrained.matrix_free import Direction
-from resolvent.constrained.newton_system import attached, modified, newton_matrix, of_full_rank
+from resolvent.constrained.newton_steps import NEEDS, moved, restored_on, stepped_on
+from resolvent.constrained.newton_system import (
+    attached,
+    modified,
+    newton_matrix,
+    reachable,
+    spanned,
+)
 from resolvent.constrained.problem import ConstrainedProblem
-from resolvent.constrained.restoration import Restoration, at_rest, observed, restored
-from resolvent.constrained.sketched_newton import first_multipliers
+from resolvent.constrained.restoration import Restoration, at_rest
 
 _ROUNDED = 10.0  # units in the last place of what a residual is a difference of
 _CURVED = 1e-8  # the least share of |d|^2 that a model is taken to be bent by
@@ -96,8 +101,8 @@ class L1SQP(Method):
         nu: the factor of `adaptive`, above 1.
         decrease: the share of the reduction that a step must gain, in (0, 1).
         shift: the least curvature along the constraints after a modification.
-        singular: the least eigenvalue of G G^T below which the equations count as dependent,
-            relative to the largest |G|^2 up to now.
+        singular: the singular values of G, relative to the largest, up to which rows count as
+            dependent; never below what rounding makes.
         most: inner steps after which a direction is taken as it is.
         multipliers: the first ones, a number or an array [m]; None for those of least squares.
         preconditioner: of `minres`: a function of x, a vector like x and one like the equations,
@@ -118,9 +123,9 @@ class L1SQP(Method):
     Convergence:
         For bounded weights mu and independent gradients of the equations, every limit point is
         stationary. The merit is not smooth: near an answer it may refuse unit steps (the Maratos
-        effect). Where the equations become dependent or no step decreases the merit, the violation
-        alone is minimized: the solve ends there with the reason `infeasible`, or `breakdown` if the
-        equations can be met.
+        effect). Equations that repeat others do no harm. Where no step decreases the merit, or none
+        the violation, the violation alone is minimized: the solve ends there with the reason
+        `infeasible`, or goes on from a point that meets the equations, a few times.
 
     Example:
         ```python
@@ -148,17 +153,14 @@ class L1SQP(Method):
     nu: Any = 1.5
     decrease: Any = 1e-4
     shift: Any = 0.1
-    singular: Any = 1e-12
+    singular: Any = 1e-10
     most: int = 10_000
     multipliers: Any = None
     preconditioner: Any = None
 
     name: ClassVar[str] = "l1-sqp"
     solves: ClassVar = (ConstrainedProblem,)
-    needs: ClassVar[tuple[str, ...]] = (
-        "equality_constraints_alone",
-        "at_most_as_many_equations_as_unknowns",
-    )
+    needs: ClassVar[tuple[str, ...]] = NEEDS
     engines: ClassVar = ("traced",)
     monitored: ClassVar[int] = 100
 
@@ -184,7 +186,7 @@ class L1SQP(Method):
         between("nu", self.nu, 1.0, infinity, "The weight must grow.")
 
     def check(self, problem: Any) -> None:
-        first_multipliers(self.multipliers, problem)
+        admitted_multipliers(self.multipliers, problem)
 
     def limit(self, problem: Any) -> int:
         return 10_000
@@ -192,8 +194,7 @@ class L1SQP(Method):
     def init(self, problem: Any, x0: Any, memory: Memory, key: Any) -> L1SQPState:
         x = problem.vector(x0)
         at = local(problem, x, sparse=self.solver == "minres")
-        y = first_multipliers(self.multipliers, problem)
-        y = estimated(x, at, None).equalities if y is None else jnp.full_like(at.equalities, y)
+        y = first_multipliers(self.multipliers, problem, x, at)
         zero, one = jnp.zeros((), jnp.int32), jnp.ones((), x.dtype)
         return L1SQPState(
             x, y, at, jnp.asarray(problem.scale(x0), x.dtype), self.mu * one, self.kappa * one,
@@ -207,63 +208,39 @@ class L1SQP(Method):
         )  # fmt: skip
 
     def _restored(self, problem: Any, state: L1SQPState) -> L1SQPState:
-        x, at, restoration, code = restored(problem, state.x, state.at, None, state.restoration)
-        return state._replace(
-            x=x, at=at, restoration=restoration,
-            status=code.astype(jnp.int32), done=state.done + 1,
-            evaluations=state.evaluations + 1,
-        )  # fmt: skip
+        one = jnp.ones((), state.x.dtype)
+        return restored_on(problem, state, mu=self.mu * one, kappa=self.kappa * one)
 
     def _stepped(self, problem: Any, state: L1SQPState) -> L1SQPState:
         if self.solver == "minres":
             return self._searched(problem, state, matrix_free.direction(self, problem, state))
         x, y, at = state.x, state.y, state.at
-        B = modified(hessian(problem, x, y, at.inequalities), at.jacobian, self.shift)
-        b = -jnp.concatenate([at.gradient + y @ at.jacobian, at.equalities])
-        system = _System(newton_matrix(B, at.jacobian), b, B, at.gradient, at.equalities)
+        rows = spanned(at.jacobian, self.singular)
+        B = modified(hessian(problem, x, y, at.inequalities), rows, self.shift)
+        force = at.gradient + y @ at.jacobian
+        b = -jnp.concatenate([force, reachable(at.equalities, rows)])
+        K = newton_matrix(B, at.jacobian, rows)
+        system = _System(K, b, B, at.gradient, at.equalities)
         still = jax.lax.stop_gradient((system, state.mu, state.kappa))
         search = self._direction(*still)
         z = attached(search.krylov.z, system.K, b)
         gain, _ = self._model(system, z, search.mu)
-        full = of_full_rank(at.jacobian, state.restoration.steepest, self.singular)
         inner = search.krylov.used
-        to = Direction(z, gain, search.mu, search.kappa, state.shift, inner, full)
+        to = Direction(z, gain, search.mu, search.kappa, state.shift, inner)
         return self._searched(problem, state, to)
 
     def _searched(self, problem: Any, state: L1SQPState, to: Direction) -> L1SQPState:
         """The state after a line search."""
-        x, y, at = state.x, state.y, state.at
-        z, gain = to.z, to.gain
-        before = at.value + to.mu * jnp.abs(at.equalities).sum()
 
-        def look(step: Any) -> Any:
-            there = x + step * z[: x.size], y + step * z[x.size :]
-            now = local(problem, there[0], sparse=at.is_sparse)
-            return *there, now, now.value + to.mu * jnp.abs(now.equalities).sum()
+        def merit(at: Local, y: Any) -> Any:
+            violation = to.mu * jnp.abs(at.equalities).sum()
+            return at.value + violation, jnp.abs(at.value) + violation
 
-        def refused(trial: Any, step: Any, before: Any, gain: Any, room: Any) -> Any:
-            return ~(trial[-1] <= before - self.decrease * step * gain + room)
-
-        # Near an answer the merit falls by less than rounding shows.
-        size = jnp.abs(at.value) + to.mu * jnp.abs(at.equalities).sum()
-        room = 10 * jnp.finfo(x.dtype).eps * size
-        first = jnp.ones((), x.dtype)
-        (x, y, at, after), alpha, tries = backtracked(
-            look, refused, first, (before, gain, room), tries=40
-        )
-        lost = ~(after <= before + room) | ~jnp.isfinite(after)
-        failed = ~to.full | lost
-        moved = state._replace(
-            x=x, y=y, at=at, mu=to.mu, kappa=to.kappa, step=alpha, shift=to.shift
-        )
-        found = trees.where(failed, state, moved)
-        return found._replace(
-            restoration=observed(state.restoration, found.x, found.at, None, failed),
-            done=state.done + 1,
-            evaluations=state.evaluations + tries,
-            hessians=state.hessians + (self.solver != "minres"),
-            inner=state.inner + to.inner,
-        )
+        found = moved(problem, state, to.z, merit, -to.gain, self.decrease)
+        return stepped_on(
+            state, found, failed=jnp.asarray(False), inner=to.inner,
+            hessians=self.solver != "minres", mu=to.mu, kappa=to.kappa, shift=to.shift,
+        )  # fmt: skip
 
     def _direction(self, system: _System, mu: Any, kappa: Any) -> _Search:
         """Inner steps until the rule is satisfied; mu and kappa change on the way."""

@@ -24,8 +24,6 @@ class Direction(NamedTuple):
     kappa: Any
     shift: Any
     inner: Any
-    full: Any
-    """Whether the equations are independent as far as it is known."""
 
 
 class _Search(NamedTuple):
@@ -79,9 +77,7 @@ def direction(method: Any, problem: Any, state: Any) -> Direction:
     search, shift, inner, _, _ = jax.lax.while_loop(lambda now: ~now.good, again, first)
     # Where curvature was found once it is looked for again, less and less.
     shift = jnp.where(shift > method.shift, shift / _GROWTH, 0)
-    return Direction(
-        search.krylov.z, search.gain, search.mu, search.kappa, shift, inner, jnp.asarray(True)
-    )
+    return Direction(search.krylov.z, search.gain, search.mu, search.kappa, shift, inner)
 
 
 def _products(problem: Any, x: Any, y: Any, at: Local) -> Callable[[Any, Any], Any]:

@@ -12,6 +12,7 @@ from resolvent.constrained.derivatives import Local, local
 from resolvent.constrained.sparse_least_squares import Stack, conjugate_gradients
 
 _STEPS = 300  # after which the question stays open
+_ROUNDS = 3  # searches after which constraints that can be met are left alone
 _FALL = 0.999  # of the violation: what is left of it where it still falls
 
 
@@ -25,14 +26,14 @@ class Restoration(NamedTuple):
     """The largest norm of the constraints' derivatives so far."""
     first: Any
     """The violation where the search began."""
+    rounds: Any
+    """How many searches have ended at points that meet the constraints."""
 
 
 def at_rest(at: Local) -> Restoration:
     """Not begun."""
-    one = jnp.ones((), at.gradient.dtype)
-    return Restoration(
-        jnp.asarray(False), 1e-3 * one, jnp.zeros((), jnp.int32), steepness(at), one
-    )  # fmt: skip
+    one, zero = jnp.ones((), at.gradient.dtype), jnp.zeros((), jnp.int32)
+    return Restoration(jnp.asarray(False), 1e-3 * one, zero, steepness(at), one, zero)
 
 
 def steepness(at: Local) -> Any:
@@ -58,6 +59,25 @@ def observed(restoration: Restoration, v: Any, at: Local, bounds: Any, begin: An
     )
 
 
+def deadlocked(v: Any, at: Local, before: Local, bounds: Any) -> Any:
+    """Whether a step has left the violation as it was, and no small change would make it less.
+
+    In units of what a change of x as large as x does to each constraint.
+    """
+    if not _rows(at):
+        return jnp.asarray(False)
+    lengths = jnp.maximum(jnp.abs(v), 1)
+    over = at.equalities, jnp.maximum(at.inequalities, 0)
+    values = jnp.abs(jnp.concatenate(over))
+    reach = values + jnp.concatenate([abs(at.jacobian) @ lengths, abs(at.slopes) @ lengths])
+    size, slope = violated(v, at, bounds)
+    eps = jnp.finfo(v.dtype).eps
+    level = norm(slope * lengths) <= eps**0.5 * (values @ reach)
+    large = (values > eps**0.75 * reach).any()
+    last, _ = violated(v, before, bounds)
+    return level & large & ~(size <= _FALL * last)
+
+
 def _gauss_newton(at: Local, free: Any, slope: Any, size: Any, damping: Any) -> Any:
     """The step that least squares with damping give along the unknowns that are free."""
     over = at.inequalities > 0
@@ -77,14 +97,15 @@ def _gauss_newton(at: Local, free: Any, slope: Any, size: Any, damping: Any) -> 
 
 
 def restored(
-    problem: Any, v: Any, at: Local, bounds: Any, restoration: Restoration
-) -> tuple[Any, Local, Restoration, Any]:
+    problem: Any, v: Any, at: Local, bounds: Any, restoration: Restoration, again: bool = False
+) -> tuple[Any, Local, Restoration, Any, Any]:
     """One damped Gauss-Newton step on half the squared violation, and the code of a `Reason`.
 
     `infeasible` where the violation is stationary and does not vanish: its slope is at most the
     root of the precision times what the violation and the steepest derivatives would give, and the
     violation falls no more.
-    `breakdown` where it vanishes: the constraints can be met, but depend on each other.
+    `breakdown` where it vanishes, and the method failed although constraints can be met; with
+    `again` that is told by the last value instead, a few times, and the search ends.
     """
     size, slope = violated(v, at, bounds)
     free = freed(v, slope, bounds)
@@ -101,9 +122,17 @@ def restored(
     met = size <= eps**0.75 * restoration.first
     level = norm(slope) <= eps**0.5 * steepest * size
     steps = restoration.steps + 1
-    ended = met | (steps >= _STEPS)
+    resumes = met & again & (restoration.rounds < _ROUNDS)
+    ended = (met & ~resumes) | (steps >= _STEPS)
     code = jnp.where(level & rests & ~met, Reason.infeasible.code, jnp.where(
         ended, Reason.breakdown.code, 0
     ))  # fmt: skip
     damping = jnp.clip(damping, eps, 1 / eps)
-    return v, at, restoration._replace(damping=damping, steps=steps, steepest=steepest), code
+    restoration = restoration._replace(
+        on=restoration.on & ~resumes,
+        damping=jnp.where(resumes, jnp.asarray(1e-3, v.dtype), damping),
+        steps=jnp.where(resumes, 0, steps),
+        steepest=steepest,
+        rounds=restoration.rounds + resumes,
+    )
+    return v, at, restoration, code, resumes

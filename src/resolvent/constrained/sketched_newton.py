@@ -6,20 +6,27 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from resolvent._core import trees
 from resolvent._core.checks import between, count, one_of, refuse
-from resolvent._core.line_search import backtracked
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.norm import norm
 from resolvent._core.value import static
-from resolvent.constrained.conditions import Multipliers, errors, estimated
+from resolvent.constrained.conditions import Multipliers, errors
 from resolvent.constrained.derivatives import Local, hessian, local
 from resolvent.constrained.exact_augmented_lagrangian import Penalties, merit, slope_of
+from resolvent.constrained.first_multipliers import admitted_multipliers, first_multipliers
 from resolvent.constrained.inner_solve import Choices, System, falls, solved
-from resolvent.constrained.newton_system import attached, modified, newton_matrix, of_full_rank
+from resolvent.constrained.newton_steps import NEEDS, moved, restored_on, stepped_on
+from resolvent.constrained.newton_system import (
+    Rows,
+    attached,
+    modified,
+    newton_matrix,
+    reachable,
+    spanned,
+)
 from resolvent.constrained.problem import ConstrainedProblem
-from resolvent.constrained.restoration import Restoration, at_rest, observed, restored
+from resolvent.constrained.restoration import Restoration, at_rest
 from resolvent.constrained.sketches import SKETCHES
 
 _BURST = 64  # sketches at most that are drawn at once
@@ -80,8 +87,8 @@ class SketchedNewton(Method):
         beta: the share of the slope that a step must gain, in (0, 1/2).
         nu: the factor of the weights, above 1.
         shift: xi_B, the least curvature along the constraints after a modification.
-        singular: the least eigenvalue of G G^T below which the equations count as dependent,
-            relative to the largest |G|^2 up to now.
+        singular: the singular values of G, relative to the largest, up to which rows count as
+            dependent; never below what rounding makes.
         most: inner steps after which a direction is taken, accurate or not: as it is where the
             merit falls along it by enough, else the nearest one to it along which it does. The
             weights change only for directions that solve the system, at least to a tenth of both
@@ -93,16 +100,17 @@ class SketchedNewton(Method):
 
     Cost per iteration:
         One Hessian of the Lagrangian; f, its gradient, c and its Jacobian for each step size
-        tried, nearly always one; eigenvalues of matrices of n - m and m rows. Each projection on
-        one row costs O(n + m), on one Gaussian or count sketch O((n + m)^2).
+        tried, nearly always one; singular values of G and eigenvalues of a matrix of n rows. Each
+        projection on one row costs O(n + m), on one Gaussian or count sketch O((n + m)^2).
 
     Convergence:
         For functions with three Lipschitz derivatives on a bounded set with independent gradients
         of the equations, the KKT error tends to 0 with probability one for the sketches; near a
         point with positive curvature along the constraints unit steps are taken and convergence is
-        linear, superlinear for `theta` that vanishes, quadratic for `exact`. Where the equations
-        become dependent or no step decreases the merit, the violation alone is minimized: the
-        solve ends there with the reason `infeasible`, or `breakdown` if they can be met.
+        linear, superlinear for `theta` that vanishes, quadratic for `exact`. Equations that repeat
+        others do no harm. Where no step decreases the merit, or none the violation, the violation
+        alone is minimized: the solve ends there with the reason `infeasible`, or goes on from a
+        point that meets the equations, a few times.
 
     Example:
         ```python
@@ -130,16 +138,13 @@ class SketchedNewton(Method):
     beta: Any = 0.1
     nu: Any = 1.5
     shift: Any = 0.1
-    singular: Any = 1e-12
+    singular: Any = 1e-10
     most: int = 100_000
     multipliers: Any = None
 
     name: ClassVar[str] = "sketched-newton"
     solves: ClassVar = (ConstrainedProblem,)
-    needs: ClassVar[tuple[str, ...]] = (
-        "equality_constraints_alone",
-        "at_most_as_many_equations_as_unknowns",
-    )
+    needs: ClassVar[tuple[str, ...]] = NEEDS
     engines: ClassVar = ("traced",)
     random: ClassVar[bool] = True
     in_order: ClassVar[bool] = True
@@ -168,10 +173,10 @@ class SketchedNewton(Method):
             between(name, getattr(self, name), 0.0, infinity, "It is a positive size.")
         between("beta", self.beta, 0.0, 0.5, "Unit steps are accepted near an answer for these.")
         between("nu", self.nu, 1.0, infinity, "The weights must change.")
-        between("singular", self.singular, 0.0, 1.0, "It is a share of the largest eigenvalue.")
+        between("singular", self.singular, 0.0, 1.0, "It is a share of the largest one.")
 
     def check(self, problem: Any) -> None:
-        first_multipliers(self.multipliers, problem)
+        admitted_multipliers(self.multipliers, problem)
 
     def limit(self, problem: Any) -> int:
         return 10_000
@@ -179,77 +184,51 @@ class SketchedNewton(Method):
     def init(self, problem: Any, x0: Any, memory: Memory, key: Any) -> SketchedNewtonState:
         x = problem.vector(x0)
         at = local(problem, x)
-        y = first_multipliers(self.multipliers, problem)
-        y = estimated(x, at, None).equalities if y is None else jnp.full_like(at.equalities, y)
-        weights = Penalties(*(jnp.asarray(w, x.dtype) for w in (*self.eta, self.delta)))
+        y = first_multipliers(self.multipliers, problem, x, at)
         zero, one = jnp.zeros((), jnp.int32), jnp.ones((), x.dtype)
         return SketchedNewtonState(
-            x, y, at, _error(x, at, y), jnp.asarray(problem.scale(x0), x.dtype), weights, one,
-            at_rest(at), zero, jax.random.key_data(key), zero, zero + 1, zero, zero,
+            x, y, at, _error(x, at, y), jnp.asarray(problem.scale(x0), x.dtype),
+            self._weights(x.dtype), one, at_rest(at), zero, jax.random.key_data(key), zero,
+            zero + 1, zero, zero,
         )  # fmt: skip
 
+    def _weights(self, dtype: Any) -> Penalties:
+        return Penalties(*(jnp.asarray(w, dtype) for w in (*self.eta, self.delta)))
+
     def step(self, problem: Any, state: SketchedNewtonState) -> SketchedNewtonState:
-        return jax.lax.cond(
+        state = jax.lax.cond(
             state.restoration.on, partial(self._restored, problem),
             partial(self._stepped, problem), state,
         )  # fmt: skip
+        return state._replace(error=_error(state.x, state.at, state.y))
 
     def _restored(self, problem: Any, state: SketchedNewtonState) -> SketchedNewtonState:
-        x, at, restoration, code = restored(problem, state.x, state.at, None, state.restoration)
-        return state._replace(
-            x=x, at=at, error=_error(x, at, state.y), restoration=restoration,
-            status=code.astype(jnp.int32), done=state.done + 1,
-            evaluations=state.evaluations + 1,
-        )  # fmt: skip
+        return restored_on(problem, state, weights=self._weights(state.x.dtype))
 
     def _stepped(self, problem: Any, state: SketchedNewtonState) -> SketchedNewtonState:
         x, y, at = state.x, state.y, state.at
         H = hessian(problem, x, y, at.inequalities)
-        B = modified(H, at.jacobian, self.shift)
-        K = newton_matrix(B, at.jacobian)
+        rows = spanned(at.jacobian, self.singular)
+        B = modified(H, rows, self.shift)
+        K = newton_matrix(B, at.jacobian, rows)
         slope = slope_of(at, y, H)
-        b = -jnp.concatenate([slope.force, slope.values])
-        system = self._system(K, b, slope, B, at.jacobian, state.error)
+        b = -jnp.concatenate([slope.force, reachable(slope.values, rows)])
+        system = self._system(K, b, slope, B, at.jacobian, rows)
         key, now = jax.random.split(jax.random.wrap_key_data(state.key))
         still = jax.lax.stop_gradient((system, state.weights))
         inner = solved(*still, now, self._choices(b.size, state))
         z, weights = attached(inner.z, K, b), inner.weights
         fall, _ = falls(system, weights, z)
-        before, size = merit(at, y, weights)
+        found = moved(problem, state, z, lambda at, y: merit(at, y, weights), fall, self.beta)
+        after = stepped_on(
+            state, found, failed=~jnp.isfinite(inner.left), inner=inner.steps, weights=weights
+        )  # fmt: skip
+        return after._replace(key=jax.random.key_data(key))
 
-        def look(step: Any) -> Any:
-            there = x + step * z[: x.size], y + step * z[x.size :]
-            now = local(problem, there[0])
-            return *there, now, merit(now, there[1], weights)[0]
-
-        def refused(trial: Any, step: Any, before: Any, fall: Any, room: Any) -> Any:
-            return ~(trial[-1] <= before + self.beta * step * fall + room)
-
-        # Near an answer the merit falls by less than rounding shows.
-        room = 10 * jnp.finfo(x.dtype).eps * size
-        data = before, fall, room
-        first = jnp.ones((), x.dtype)
-        (x, y, at, after), alpha, tries = backtracked(look, refused, first, data, tries=40)
-        lost = ~(after <= before + room) | ~jnp.isfinite(after)
-        full = of_full_rank(state.at.jacobian, state.restoration.steepest, self.singular)
-        failed = ~full | lost | ~jnp.isfinite(inner.left)
-        moved = state._replace(x=x, y=y, at=at, error=_error(x, at, y), weights=weights, step=alpha)
-        found = trees.where(failed, state, moved)
-        rest = observed(state.restoration, found.x, found.at, None, failed)
-        return found._replace(
-            key=jax.random.key_data(key),
-            restoration=rest,
-            done=state.done + 1,
-            evaluations=state.evaluations + tries,
-            hessians=state.hessians + 1,
-            inner=state.inner + inner.steps,
-        )
-
-    def _system(self, K: Any, b: Any, slope: Any, B: Any, G: Any, error: Any) -> System:
+    def _system(self, K: Any, b: Any, slope: Any, B: Any, G: Any, rows: Rows) -> System:
         size = norm(K)
         if self.inverse == "bound":
-            gram = jnp.linalg.eigvalsh(G @ G.T) if G.size else jnp.ones(1, K.dtype)
-            least = jnp.minimum(gram[0], 1) * jnp.minimum(self.shift, 1)
+            least = jnp.minimum(rows.least**2, 1) * jnp.minimum(self.shift, 1)
             inverse = 20 * jnp.maximum(norm(B) ** 2, 1) / least
         elif self.inverse == "estimate":
             inverse = 1 / jnp.min(jnp.abs(jnp.linalg.eigvalsh(K)))
@@ -259,7 +238,7 @@ class SketchedNewton(Method):
         tightest = (0.5 - self.beta) / (largest * inverse) ** 2
         if self.inverse == "relative":
             tightest = jnp.full_like(size, jnp.inf)
-        return System(K, b, size, inverse, slope, error, tightest)
+        return System(K, b, size, inverse, slope, norm(b), tightest)
 
     def _choices(self, size: int, state: SketchedNewtonState) -> Choices:
         theta: Any = self.theta
@@ -288,16 +267,3 @@ class SketchedNewton(Method):
 
 def _error(x: Any, at: Local, y: Any, unit: Any = None) -> Any:
     return errors(x, at, Multipliers(y, at.inequalities), None, unit).total
-
-
-def first_multipliers(given: Any, problem: Any) -> Any:
-    """The first multipliers of the equations that a method was given."""
-    if given is None:
-        return None
-    m = problem.counts()[0]
-    if jnp.shape(given) not in ((), (m,)):
-        refuse(
-            ValueError, "multipliers", given=f"shape {jnp.shape(given)}",
-            needed=f"a number, or shape ({m},)", advice="There is one for each equation.",
-        )  # fmt: skip
-    return given
