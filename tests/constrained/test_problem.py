@@ -235,6 +235,8 @@ def test_methods_for_equations_refuse_the_rest_in_words():
             rs.solve(single, type(method)(multipliers=np.ones(3)))
     assert isinstance(mixed.default_method(), rs.constrained.AugmentedLagrangian)
     assert isinstance(many.default_method(), rs.constrained.AugmentedLagrangian)
+    boxed = rs.ConstrainedProblem(lambda x: x @ x, bounds=(0.0, None), x0=np.ones(2))
+    assert isinstance(boxed.default_method(), rs.constrained.ProjectedNewton)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from suite.boxes import Boxes
 from suite.vectors import Vectors
 
 import resolvent as rs
@@ -115,6 +116,10 @@ class Ellipsoids(Vectors):
     sharpest = 1e-12
     endless = False
     storages = ()
+
+    def suited(self, cls: Any) -> Any:
+        """Problems that the method solves."""
+        return Boxes() if "bounds_alone" in cls.needs else self
 
     def method(self, cls: type) -> Any:
         """A method; projections on several rows, because those on one take long, and directions

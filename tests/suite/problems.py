@@ -108,7 +108,8 @@ def always(pairs: list[Pair] = PAIRS) -> list[Pair]:
     Of traced methods that read one, a chief stands for its house.
     """
     ordered = sorted(pairs, key=lambda pair: pair.cls.__name__ != _chief(pair))
-    first = {(type(pair.house), pair.engine): pair for pair in reversed(ordered)}
+    # Houses with one chief share it.
+    first = {(_chief(pair) or type(pair.house), pair.engine): pair for pair in reversed(ordered)}
     return [
         pair for pair in pairs
         if pair in first.values()

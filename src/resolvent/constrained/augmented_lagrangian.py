@@ -15,8 +15,8 @@ from resolvent._core.norm import norm
 from resolvent._core.solution import Reason
 from resolvent.constrained.conditions import Multipliers, clipped, displacement, errors
 from resolvent.constrained.derivatives import Local, local
+from resolvent.constrained.direction_within_bounds import Bent, direction
 from resolvent.constrained.problem import ConstrainedProblem
-from resolvent.constrained.projected_newton import Bent, direction
 from resolvent.constrained.remembered import first_pair, first_weights, kept, recalled
 from resolvent.constrained.restoration import Restoration, at_rest, observed, restored
 

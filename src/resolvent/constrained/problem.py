@@ -321,8 +321,11 @@ class ConstrainedProblem(TreeProblem):
         return jax.tree_util.tree_map(np.array if self.numpy else lambda leaf: leaf, witness)
 
     def lacks(self, need: str) -> str | None:
-        """`equality_constraints_alone`: there are others; `fewer_equations_than_unknowns`."""
+        """`equality_constraints_alone`, `bounds_alone`: there are others; `fewer_equations_than_
+        unknowns`."""
         m, p = self.counts()
+        if need == "bounds_alone" and (m or p):
+            return f"there are {m} equations and {p} inequalities"
         if need == "equality_constraints_alone" and (p or self.lower is not None):
             what = [] if not p else [f"{p} inequalities"]
             what += [] if self.lower is None else ["bounds"]
@@ -335,12 +338,16 @@ class ConstrainedProblem(TreeProblem):
         return "function"
 
     def default_method(self) -> Any:
-        """Newton's method for equations that may be independent, else the augmented Lagrangian."""
+        """Newton's method for equations that may be independent, or within bounds, else the
+        augmented Lagrangian."""
         from resolvent.constrained.augmented_lagrangian import AugmentedLagrangian
+        from resolvent.constrained.projected_newton import ProjectedNewton
         from resolvent.constrained.sketched_newton import SketchedNewton
 
         if self.missing(SketchedNewton.needs) is None:
             return SketchedNewton("exact")
+        if self.missing(ProjectedNewton.needs) is None:
+            return ProjectedNewton()
         return AugmentedLagrangian()
 
     def describe(self) -> str:

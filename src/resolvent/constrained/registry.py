@@ -15,6 +15,7 @@ from resolvent.constrained.metric.rows import RowMultipliers as RowMultipliers
 from resolvent.constrained.metric.separated import Separated as Separated
 from resolvent.constrained.metric.triangle_fixing import TriangleFixing as TriangleFixing
 from resolvent.constrained.problem import ConstrainedProblem as ConstrainedProblem
+from resolvent.constrained.projected_newton import ProjectedNewton as ProjectedNewton
 from resolvent.constrained.second_order import SecondOrder as SecondOrder
 from resolvent.constrained.second_order import second_order as second_order
 from resolvent.constrained.sketched_newton import SketchedNewton as SketchedNewton
