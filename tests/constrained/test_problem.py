@@ -57,7 +57,9 @@ def in_one_unit(x, y, z, unit):
     far_c = unit * c / (np.abs(G) @ lengths + np.abs(c))
     far_h = unit * h / (np.abs(slopes) @ lengths + np.abs(h))
     slack = np.minimum(z * np.linalg.norm(slopes, axis=1), -far_h)
-    return np.linalg.norm(np.r_[still, far_c, slack])
+    whole = np.linalg.norm(np.r_[still, far_c, slack])
+    stakes = np.r_[y * c, z * h, (gradient + y @ G + z @ slopes) * still * step]
+    return max(whole, np.abs(stakes).sum() / max(np.linalg.norm(x), 1))
 
 
 def test_certificate_is_the_norm_of_three_parts():
@@ -87,6 +89,23 @@ def test_certificate_is_the_norm_of_three_parts():
         parts = {"stationarity": still, "violation": np.r_[c, over], "complementarity": slack}
         for name, part in parts.items():
             assert float(found.details[name]) == pytest.approx(np.linalg.norm(part), abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["equality", "inequality", "bound"])
+def test_what_is_nearly_met_does_not_count_as_met_where_the_value_depends_on_it(kind):
+    """A height of 1e-7 over the ground, where f falls by a million for each unit of height."""
+    sign, given = {
+        "equality": (-1, {"equalities": lambda x: x[1]}),
+        "inequality": (-1, {"inequalities": lambda x: x[1]}),
+        "bound": (1, {"bounds": (0.0, 1.0)}),
+    }[kind]
+    problem = rs.ConstrainedProblem(
+        lambda x: 1e6 * sign * x[1] + x[0] ** 2 - x[0], x0=np.ones(2), unit=1.0, **given
+    )
+    low, met = (rs.certify(problem, np.array([0.5, a]), rtol=1e-3) for a in (1e-7, 0.0))
+    assert not low.holds
+    assert float(low.value) == pytest.approx(0.1, rel=1e-6)
+    assert met.holds
 
 
 def test_a_witness_that_is_better_than_least_squares_counts():

@@ -77,7 +77,8 @@ class Nearest:
         x = np.asarray(x, np.float64)
         c, G = self.parts(x)
         y = np.linalg.lstsq(G.T, self.b - x, rcond=None)[0]
-        return float(np.linalg.norm(np.r_[x - self.b + y @ G, c]))
+        value = np.abs(y * c).sum() / max(np.linalg.norm(x), 1)
+        return float(max(np.linalg.norm(np.r_[x - self.b + y @ G, c]), value))
 
     def rounding(self, dtype: Any) -> float:
         """What rounding alone can do to the certificate in `dtype`."""

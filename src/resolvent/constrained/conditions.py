@@ -59,13 +59,15 @@ def parts(v: Any, at: Local, multipliers: Multipliers, bounds: Any) -> tuple[Any
 def errors(v: Any, at: Local, multipliers: Multipliers, bounds: Any, unit: Any = None) -> Errors:
     """How far v and its multipliers are from the conditions.
 
-    With a unit of the gradient the total is at least the error whose parts are all in that unit.
+    With a unit of the gradient the total is at least the error whose parts are all in that unit,
+    and at least what is open of the value of f.
     """
     still, c, slack = parts(v, at, multipliers, bounds)
     outside = jnp.maximum(at.inequalities, 0), v - clipped(v, bounds)
     total = norm(jnp.concatenate([still, c, slack]))
     if unit is not None:
         total = jnp.maximum(total, norm(in_one_unit(v, at, multipliers, bounds, unit)))
+        total = jnp.maximum(total, open_value(v, at, multipliers, bounds, unit))
     return Errors(
         total,
         norm(still),
@@ -89,12 +91,36 @@ def in_one_unit(v: Any, at: Local, multipliers: Multipliers, bounds: Any, unit: 
 
     still = force(at, multipliers)
     if bounds is not None:
-        width = bounds[1] - bounds[0]
-        step = jnp.where((width > 0) & (width < lengths), width, lengths) / unit
-        still = (v - jnp.clip(v - step * still, *bounds)) / step
+        moved, step = _moved(v, still, bounds, unit)
+        still = moved / step
     pull = multipliers.inequalities * jnp.sqrt((at.slopes**2).sum(1))
     slack = jnp.minimum(pull, -far(at.inequalities, at.slopes))
     return jnp.concatenate([still, far(at.equalities, at.jacobian), slack])
+
+
+def open_value(v: Any, at: Local, multipliers: Multipliers, bounds: Any, unit: Any) -> Any:
+    """What f may still change by, as the multipliers tell, relative to max(|x|, 1).
+
+    Where they are large, constraints that are nearly met say little of f: to meet them changes it
+    by y^T c. What is open of inequalities and bounds is each multiplier times its slack.
+    """
+    y, z = multipliers
+    stakes = y * at.equalities, z * at.inequalities
+    if bounds is not None:
+        slope = force(at, multipliers)
+        stakes = *stakes, slope * _moved(v, slope, bounds, unit)[0]
+    return jnp.abs(jnp.concatenate(stakes)).sum() / jnp.maximum(norm(v), 1)
+
+
+def _moved(v: Any, slope: Any, bounds: Any, unit: Any) -> tuple[Any, Any]:
+    """How far x moves along -slope within the bounds, and the sizes of the steps.
+
+    A slope of the unit is to move x by max(|x|, 1), or by the width of the box.
+    """
+    lengths = jnp.maximum(jnp.abs(v), 1)
+    width = bounds[1] - bounds[0]
+    step = jnp.where((width > 0) & (width < lengths), width, lengths) / unit
+    return v - jnp.clip(v - step * slope, *bounds), step
 
 
 def violated(v: Any, at: Local, bounds: Any) -> tuple[Any, Any]:

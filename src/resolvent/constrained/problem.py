@@ -29,9 +29,11 @@ class ConstrainedProblem(TreeProblem):
 
     The certificate is the error of the conditions of Karush, Kuhn and Tucker, the Euclidean norm of
     `x - clip(x - grad L, lower, upper)`, which is `grad L` without bounds, of `c(x)`, and of
-    `min(z, -h(x))`, which vanishes where h <= 0, z >= 0 and h z = 0; and no less than the same
+    `min(z, -h(x))`, which vanishes where h <= 0, z >= 0 and h z = 0. It is no less than the same
     error with all parts in the unit of the gradient, so that it does not matter in what constraints
-    are measured. It is zero exactly at points
+    are measured; and no less than what f may still change by as the multipliers tell,
+    `|y|^T |c| + |z|^T |h|` and the slope along bounds times the way there, over `max(|x|, 1)`, so
+    that constraints with large multipliers are met so much the better. It is zero exactly at points
     that are stationary; for convex problems these are the minimizers. The multipliers y and z are
     those of the witness, or those that least squares give, whichever make it smaller. Its details
     hold the three parts: `stationarity`, `violation` and `complementarity`, and the
