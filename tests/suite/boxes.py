@@ -69,8 +69,9 @@ class Nearby:
         plain = x - np.clip(x - g, -self.r, self.r)
         lengths = np.maximum(np.abs(x), 1)
         step = np.where(2 * self.r < lengths, 2 * self.r, lengths) / self.r
-        alike = (x - np.clip(x - step * g, -self.r, self.r)) / step
-        return float(max(np.linalg.norm(plain), np.linalg.norm(alike)))
+        moved = x - np.clip(x - step * g, -self.r, self.r)
+        value = np.abs(g * moved).sum() / max(np.linalg.norm(x), 1)
+        return float(max(np.linalg.norm(plain), np.linalg.norm(moved / step), value))
 
     def rounding(self, dtype: Any) -> float:
         """What rounding alone can do to the certificate in `dtype`."""
