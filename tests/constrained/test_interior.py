@@ -185,7 +185,8 @@ def test_shifts_give_the_matrix_its_eigenvalues(seed):
         curved = newton_step.Curved(jnp.asarray(H), jnp.asarray(J), 1e-9 * one, None, one)
         curved = curved._replace(give=newton_step.yielding(*curved[:3]))
         shift, _ = newton_step.shift_for(curved, jnp.asarray(0.0), jnp.asarray(0.0))
-        K, shift = np.asarray(newton_step.solver(curved, shift).K), float(shift)
+        K = np.asarray(newton_step.matrix(newton_step.solver(curved, shift)))
+        shift = float(shift)
     along = np.linalg.svd(J)[2][np.linalg.matrix_rank(J) :]
     least = np.linalg.eigvalsh(along @ H @ along.T)[0]
     values = np.linalg.eigvalsh(K)
@@ -193,6 +194,34 @@ def test_shifts_give_the_matrix_its_eigenvalues(seed):
     assert (values < 0).sum() == m
     assert (shift == 0) == (least > 0)
     assert shift <= max(0, 200 * -least)
+
+
+def test_inequalities_that_outnumber_unknowns_are_eliminated():
+    """The smaller system has the solution of the whole one, however stiff slacks are."""
+    rng = np.random.default_rng(0)
+    n, m, p = 3, 1, 7
+    H = rng.standard_normal((n, n))
+    H, J = H @ H.T, rng.standard_normal((m + p, n))
+    stiff, give = np.exp(rng.uniform(-12, 12, n + p)), np.full(m + p, 1e-8)
+    with jax.enable_x64(True):
+        curved = newton_step.Curved(*map(jnp.asarray, (H, J, stiff, give, np.ones(n))))
+        system = newton_step.solver(curved, jnp.asarray(0.1))
+        assert newton_step.matrix(system).shape == (n + m, n + m)
+        b = rng.standard_normal(n + m + p)
+        z = np.asarray(newton_step.solution(system, jnp.asarray(b)))
+    give[m:] += 1 / (stiff[n:] + 0.1)
+    K = np.block([[H + np.diag(stiff[:n] + 0.1), J.T], [J, -np.diag(give)]])
+    assert np.allclose(K @ z, b, rtol=0, atol=1e-13 * np.abs(K) @ np.abs(z))
+
+
+@slow
+def test_a_barrier_whose_slacks_would_grow_without_end_has_a_least_value():
+    """f is flat far away, where the logarithm of the slack still falls."""
+    problem = rs.ConstrainedProblem(
+        lambda x: -jnp.exp(-((x[0] - 1) ** 2)), None, lambda x: -1 - x[0], x0=np.array([3.0])
+    )
+    sol = rs.solve(problem, PrimalDualInteriorPoint(), rtol=1e-6)
+    assert np.abs(sol.x[0]) < 1e7
 
 
 def test_the_filter_admits_what_is_better_in_one_of_both():

@@ -7,6 +7,7 @@ import pytest
 from smooth.functions import definite, quadratic, rosenbrock, saddle
 
 import resolvent as rs
+from resolvent.smooth.product_blocks import largest
 
 VOICE = r"(?s)^.+: given .+; needed .+\. .+"
 
@@ -24,6 +25,23 @@ def test_hessians_are_those_of_the_function():
     assert (H == H.T).all()
     assert np.allclose(H @ v, change, rtol=1e-6)
     assert np.allclose(product, H @ v)
+
+
+def test_hessians_of_many_samples_are_made_in_blocks():
+    """All products at once would have eight times the numbers of one."""
+
+    def f(x, A):
+        return jnp.log(jnp.cosh(A @ x)).mean()
+
+    A = np.random.default_rng(5).standard_normal((2**18, 8))
+    problem = rs.Minimize(f, A, x0=np.zeros(8))
+    with jax.enable_x64(True):
+        prepared, x = problem.prepare("traced"), jnp.linspace(-1.0, 0.7, 8)
+        program = jax.make_jaxpr(prepared.hessian)(x)
+        H = np.asarray(prepared.hessian(x))
+    assert 2**18 <= largest(program.eqns) <= 2**20
+    slope = np.cosh(A @ np.asarray(x)) ** -2
+    assert np.allclose(H, (A.T * slope) @ A / len(A), rtol=1e-10, atol=1e-12)
 
 
 def test_trees_have_their_entries_in_order():

@@ -14,6 +14,7 @@ from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import first_guess
 from resolvent._core.value import static
 from resolvent.composite.problem import Composite, known_size
+from resolvent.smooth.product_blocks import square
 
 _LARGEST = 5000  # unknowns for which a square matrix is made
 
@@ -100,7 +101,8 @@ class Minimize(Composite):
     def hessian(self, x: Any) -> Float[Any, "n n"]:
         """The matrix of second derivatives, unknowns in the order of `ravel_pytree`.
 
-        Costs n products with the Hessian, all in one pass.
+        Costs n products with the Hessian, in one pass or, where those go through large arrays, in
+        several.
         """
         like = trees.raveled(x)
 
@@ -109,8 +111,8 @@ class Minimize(Composite):
             return trees.raveled(jax.grad(self.smooth)(trees.unraveled(flat, x)))
 
         _, product = jax.linearize(turned, like)
-        square = jax.vmap(product)(jnp.eye(like.size, dtype=like.dtype))
-        return 0.5 * (square + square.T)
+        found = square(product, like)
+        return 0.5 * (found + found.T)
 
     def hessian_product(self, x: Any, v: Any) -> Any:
         """The Hessian at x times v, both of the structure of x."""

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 _INSIDE = 1e-2  # how far a first guess is moved inside: of the bound's size, and of a box's width
+_TIED = 1e-5  # of mu, what each unit of distance costs where a bound has none opposite
 _APART = 1e10  # how many times mu a product of distance and multiplier may be, or a part of it
 
 
@@ -45,17 +46,20 @@ def gaps(box: Box, w: Any) -> tuple[Any, Any]:
 
 
 def logarithms(box: Box, w: Any) -> Any:
-    """Their sum over all distances; minus infinity outside."""
+    """Their sum over all distances, less what keeps it from growing without end; minus infinity
+    outside."""
     low, high = jnp.where(box.below, box.low, w - 1), jnp.where(box.above, box.high, w + 1)
     inside = ((w >= low) & (w <= high)).all()
     down, up = gaps(box, w)
-    return jnp.where(inside, (jnp.log(down) + jnp.log(up)).sum(), -jnp.inf)
+    tied = jnp.where(box.below & ~box.above, down, 0) + jnp.where(box.above & ~box.below, up, 0)
+    return jnp.where(inside, (jnp.log(down) + jnp.log(up) - _TIED * tied).sum(), -jnp.inf)
 
 
 def push(box: Box, w: Any, mu: Any) -> Any:
     """mu times the gradient of the logarithms."""
     down, up = gaps(box, w)
-    return jnp.where(box.below, mu / down, 0) - jnp.where(box.above, mu / up, 0)
+    of_low = jnp.where(box.below, mu / down - jnp.where(box.above, 0, _TIED * mu), 0)
+    return of_low - jnp.where(box.above, mu / up - jnp.where(box.below, 0, _TIED * mu), 0)
 
 
 def stiffness(box: Box, w: Any, lower: Any, upper: Any) -> Any:

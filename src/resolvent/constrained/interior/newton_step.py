@@ -76,40 +76,77 @@ def shift_for(curved: Curved, least: Any, last: Any) -> tuple[Any, Any]:
 
 
 class Solver(NamedTuple):
-    """The factors of K, made even."""
+    """The factors of K, made even; of a smaller matrix where inequalities outnumber unknowns."""
 
-    K: Any
+    top: Any
+    """[n, n]: the first block of K."""
+    J: Any
+    give: Any
+    """[m + p], of K."""
     unit: Any
     factors: Any
-    shift: Any
     yields: Any
     """[p]: 1 / (S' + shift)."""
+
+    @property
+    def kept(self) -> int:
+        """How many rows are not eliminated."""
+        return self.unit.size - self.top.shape[0]
 
 
 def solver(curved: Curved, shift: Any) -> Solver:
     """K for a shift, and its factors."""
-    n = curved.H.shape[0]
+    n, p = curved.H.shape[0], curved.stiff.size - curved.H.shape[0]
     top, give = _blocks(curved, shift)
-    K = jnp.block([[top, curved.J.T], [curved.J, -jnp.diag(give)]])
-    size = jnp.abs(top).max(axis=1, initial=0.0)
+    kept = curved.J.shape[0] - (p if p > n else 0)
+    yields = 1 / (curved.stiff[n:] + shift)
+    whole = Solver(top, curved.J, give, jnp.zeros(n + kept, top.dtype), None, yields)
+    K = matrix(whole)
+    size = jnp.abs(K[:n, :n]).max(axis=1, initial=0.0)
     size = jnp.where(size > 0, size, 1)
-    across = give + (curved.J**2 / size).sum(1)
+    across = give[:kept] + (curved.J[:kept] ** 2 / size).sum(1)
     unit = 1 / jnp.sqrt(jnp.concatenate([size, jnp.where(across > 0, across, 1)]))
-    still = jax.lax.stop_gradient((unit[:, None] * K * unit, unit))
-    return Solver(K, still[1], linalg.lu_factor(still[0]), shift, 1 / (curved.stiff[n:] + shift))
+    even, unit = jax.lax.stop_gradient((unit[:, None] * K * unit, unit))
+    return whole._replace(unit=unit, factors=linalg.lu_factor(even))
+
+
+def matrix(solver: Solver) -> Any:
+    """K, its last rows eliminated where those are more than unknowns."""
+    kept, J, give = solver.kept, solver.J, solver.give
+    top = solver.top + (J[kept:].T / give[kept:]) @ J[kept:]
+    return jnp.block([[top, J[:kept].T], [J[:kept], -jnp.diag(give[:kept])]])
 
 
 def solution(solver: Solver, b: Any) -> Any:
     """K^-1 b, refined once."""
-    unit, factors = solver.unit, solver.factors
+    n, kept = solver.top.shape[0], solver.kept
+    still, right = jax.lax.stop_gradient((solver, b))
 
     def once(b: Any) -> Any:
-        return unit * linalg.lu_solve(factors, unit * b)
+        even = linalg.lu_solve(still.factors, still.unit * _put(still, b))
+        return _whole(still, still.unit * even, b)
 
-    K, b_ = jax.lax.stop_gradient((solver.K, b))
-    z = once(b_)
-    z = z + once(b_ - K @ z)
-    return attached(jax.lax.stop_gradient(z), solver.K, b)
+    z = once(right)
+    left = jnp.concatenate([
+        still.top @ z[:n] + z[n:] @ still.J, still.J @ z[:n] - still.give * z[n:]
+    ])  # fmt: skip
+    z = z + once(right - left)
+    sloped = _whole(solver, attached(z[: n + kept], matrix(solver), _put(solver, b)), b)
+    return z + (sloped - jax.lax.stop_gradient(sloped))
+
+
+def _put(solver: Solver, b: Any) -> Any:
+    """The right-hand side of the smaller system."""
+    n, kept = solver.top.shape[0], solver.kept
+    rest = b[n + kept :] / solver.give[kept:]
+    return b[: n + kept].at[:n].add(rest @ solver.J[kept:])
+
+
+def _whole(solver: Solver, z: Any, b: Any) -> Any:
+    """The solution with what was eliminated."""
+    n, kept = solver.top.shape[0], solver.kept
+    rest = solver.J[kept:] @ z[:n] - b[n + kept :]
+    return jnp.concatenate([z, rest / solver.give[kept:]])
 
 
 def direction(solver: Solver, free: Any, slope: Any, rows: Any) -> tuple[Any, Any]:

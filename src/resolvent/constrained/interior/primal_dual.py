@@ -302,6 +302,8 @@ class PrimalDualInteriorPoint(Method):
         size, steep = violated(now.x, now.at, bounds)
         rests = size >= _RESTS * violated(before.x, before.at, bounds)[0]
         level = norm(steep) <= eps**0.5 * steepness(now.at) * size
+        # Derivatives may vanish there too: then no move as long as x is changes it.
+        level = level | (norm(steep) * jnp.maximum(1, norm(now.x)) <= eps**0.5 * size**2)
         stuck = on & (done | (now.refusals >= _REFUSALS)) & ~ends
         bare = stuck & ~now.rescue.plain
         lost = on & ~ends & level & (rests | stuck) & (jnp.minimum(size, away) > slight)
