@@ -20,7 +20,7 @@ def cutest(kind, most, every):
 
 def sketching():
     """Descriptions of the problems of the released runs."""
-    return [_described(name, True) for name in SKETCHING.split()]
+    return [{**_described(name, True), "sketched": True} for name in SKETCHING.split()]
 
 
 def _described(name, equations):

@@ -1,4 +1,4 @@
-"""Resolvent: two methods for every kind of constraint, Newton's methods for equations alone."""
+"""Resolvent: methods for every kind of constraint, and Newton's methods for equations alone."""
 
 from benchmark_utils.collected import Collected
 
@@ -6,8 +6,11 @@ from benchmark_utils.collected import Collected
 class Solver(Collected):
     name = "resolvent"
     parameters = {
-        "method": ["augmented-lagrangian", "interior-point", "newton", "l1-sqp", "minres"]
-    }
+        "method": [
+            "augmented-lagrangian", "interior-point", "newton", "l1-sqp", "minres", "kaczmarz",
+            "gaussian",
+        ]
+    }  # fmt: skip
     requirements = ["pip::resolvent"]
     file = __file__
 
@@ -15,6 +18,8 @@ class Solver(Collected):
         # A preconditioner is known for grids alone, and only without a matrix are they small.
         if (problem["from"] == "grid") != (self.method == "minres"):
             return False
+        if self.method in ("kaczmarz", "gaussian"):
+            return problem.get("sketched", False)
         every = self.method in ("augmented-lagrangian", "interior-point")
         return every or problem["equations"]
 
@@ -34,6 +39,8 @@ def prepare(problem, rtol, limit, method):
         "augmented-lagrangian": rs.constrained.AugmentedLagrangian,
         "interior-point": rs.constrained.PrimalDualInteriorPoint,
         "newton": lambda: rs.constrained.SketchedNewton("exact"),
+        "kaczmarz": rs.constrained.SketchedNewton,
+        "gaussian": lambda: rs.constrained.SketchedNewton("gaussian"),
         "l1-sqp": lambda: rs.constrained.L1SQP(solver="exact"),
         "minres": lambda: rs.constrained.L1SQP(
             solver="minres", preconditioner=preconditioner(problem["given"]["N"]), multipliers=0.0
