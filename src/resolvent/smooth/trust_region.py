@@ -43,8 +43,7 @@ class TrustRegion(Method):
     Solves `Minimize` problems: h minimizes <g, h> + <h, H h> / 2 for ||h|| <= radius, where g and H
     are gradient and Hessian at x, and x <- x + h is taken where f falls by at least 1e-4 of what
     the model says. The radius shrinks to half of ||h|| where f falls by less than a quarter of
-    that, and grows to twice ||h|| where it falls by more than three quarters, to four times ||h||
-    where by more than nine tenths.
+    that, and grows to twice ||h|| where it falls by more than three quarters.
 
     With "exact" h is a global minimizer, from the eigenvalues of H, so that the method also leaves
     saddle points. With "truncated" h comes from conjugate gradients, which take products with H
@@ -202,6 +201,5 @@ class TrustRegion(Method):
 
 def _following(ratio: Any, length: Any, radius: Any) -> Any:
     """The next radius; `ratio` is that of the fall of f to what the model says."""
-    growth = jnp.where(ratio > 0.9, 4, 2).astype(radius.dtype)
-    radius = jnp.where(ratio > 0.75, jnp.maximum(radius, growth * length), radius)
+    radius = jnp.where(ratio > 0.75, jnp.maximum(radius, 2 * length), radius)
     return jnp.where(ratio < 0.25, 0.5 * length, radius)
