@@ -8,8 +8,8 @@ from constrained.known_programs import linear_program, of_every_kind
 
 import resolvent as rs
 from resolvent.constrained import PrimalDualInteriorPoint
+from resolvent.constrained.interior import barrier, newton_step
 from resolvent.constrained.interior import filter as filters
-from resolvent.constrained.interior import newton_step
 
 slow = pytest.mark.slow
 
@@ -196,6 +196,7 @@ def test_shifts_give_the_matrix_its_eigenvalues(seed):
     assert shift <= max(0, 200 * -least)
 
 
+@slow
 def test_inequalities_that_outnumber_unknowns_are_eliminated():
     """The smaller system has the solution of the whole one, however stiff slacks are."""
     rng = np.random.default_rng(0)
@@ -215,13 +216,16 @@ def test_inequalities_that_outnumber_unknowns_are_eliminated():
 
 
 @slow
-def test_a_barrier_whose_slacks_would_grow_without_end_has_a_least_value():
-    """f is flat far away, where the logarithm of the slack still falls."""
-    problem = rs.ConstrainedProblem(
-        lambda x: -jnp.exp(-((x[0] - 1) ** 2)), None, lambda x: -1 - x[0], x0=np.array([3.0])
-    )
-    sol = rs.solve(problem, PrimalDualInteriorPoint(), rtol=1e-6)
-    assert np.abs(sol.x[0]) < 1e7
+def test_logarithms_push_as_they_slope_and_end_to_grow():
+    """Far from a bound without another opposite, what ties points to it weighs more."""
+    low, high = np.array([0.0, 0, -np.inf, -np.inf]), np.array([1.0, np.inf, 2, np.inf])
+    with jax.enable_x64(True):
+        box = barrier.box(jnp.asarray(low), jnp.asarray(high))
+        w = jnp.array([0.3, 4.0, -5.0, 6.0])
+        slope = jax.grad(lambda w: barrier.logarithms(box, w))(w)
+        assert np.allclose(barrier.push(box, w, 0.1), 0.1 * slope, rtol=1e-14)
+        near, far = (barrier.logarithms(box, w.at[1].set(away)) for away in (1e5, 1e7))
+        assert far < near
 
 
 def test_the_filter_admits_what_is_better_in_one_of_both():
