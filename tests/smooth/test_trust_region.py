@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
-from smooth.functions import rosenbrock, states
+from smooth.functions import rosenbrock, soft, states
 
 import resolvent as rs
 from resolvent.smooth import TrustRegion
@@ -81,3 +81,24 @@ def test_negative_curvature_counts_as_much_as_it_is(bend):
     assert float(found.value) == pytest.approx(bend)
     sol = rs.solve(problem, TrustRegion(), rtol=1e-8)
     assert np.allclose(np.abs(sol.x), [0.0, 0.5**0.5], atol=1e-5)
+
+
+def humps(x, args):
+    """Either a bowl full of humps, or losses whose gradient is never zero for rounding."""
+    rough, A = args
+    bowl = jnp.sin(20 * x[0]) ** 2 * jnp.sin(20 * x[1]) ** 2 + 0.05 * (x @ x)
+    return jnp.where(rough, bowl, soft(x, (A,)))
+
+
+def test_only_steps_without_progress_of_any_kind_end_a_solve():
+    """Over the humps f falls at nearly every step, the gradient for thousands of steps at none."""
+    A = np.random.default_rng(2).standard_normal((20, 2))
+    rough, fine = (
+        rs.Minimize(humps, (np.array(one), A), x0=np.array([-506.0, -506.2]) / scale)
+        for one, scale in ((True, 1.0), (False, 500.0))
+    )
+    assert rs.solve(rough, TrustRegion(), rtol=1e-6).steps > 2000
+    sol = rs.solve(fine, TrustRegion(), rtol=0.0, throw=False)
+    assert sol.reason is rs.Reason.stalled
+    assert sol.certificate.value <= 1e-15
+    assert sol.steps <= 1100

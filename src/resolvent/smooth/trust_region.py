@@ -11,6 +11,7 @@ from resolvent._core.checks import between, count, one_of, refuse
 from resolvent._core.line_search import rounding
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
+from resolvent._core.solution import Reason
 from resolvent._core.value import static
 from resolvent.smooth.endings import ending
 from resolvent.smooth.problem import Minimize
@@ -20,6 +21,7 @@ from resolvent.smooth.truncated_cg import truncated_cg
 _EXACT = 200  # unknowns up to which the Hessian is factorized by default
 _ACCEPTED = 1e-4  # of the fall that the model promises
 _FORCING = 0.1  # what conjugate gradients leave of the gradient, at most
+_IDLE = 1000  # steps without any progress after which there is none to come
 
 
 class TrustRegionState(NamedTuple):
@@ -31,6 +33,10 @@ class TrustRegionState(NamedTuple):
     """Of the Hessian; empty where only products with it are taken."""
     radius: Any
     merit: Any
+    least: Any
+    """The lowest merit so far."""
+    idle: Any
+    """Steps since it, or the value, came down."""
     status: Any
     gradients: Any
     hessians: Any
@@ -93,6 +99,9 @@ class TrustRegion(Method):
     name: ClassVar[str] = "trust-region"
     solves: ClassVar = (Minimize,)
     engines: ClassVar = ("traced",)
+    # Through a curved valley f falls for thousands of steps without a new low of the gradient;
+    # `idle` tells when there is no progress of either kind.
+    monitored: ClassVar[int] = 100_000
 
     def __post_init__(self) -> None:
         one_of("subproblem", self.subproblem, ("auto", "exact", "truncated"))
@@ -128,10 +137,10 @@ class TrustRegion(Method):
             radius = size / jnp.where(curve > 0, curve, 1)
             radius = jnp.where((radius > 0) & jnp.isfinite(radius), radius, 1)
         dtype = value.dtype
+        merit = self._merit(problem, x0, gradient, parts).astype(dtype)
         return TrustRegionState(
-            x0, value, gradient, parts, jnp.asarray(radius, dtype),
-            self._merit(problem, x0, gradient, parts).astype(dtype), zero, zero + 1,
-            zero + exact, zero + (not exact and self.radius is None),
+            x0, value, gradient, parts, jnp.asarray(radius, dtype), merit, merit, zero, zero,
+            zero + 1, zero + exact, zero + (not exact and self.radius is None),
         )  # fmt: skip
 
     def _merit(self, problem: Minimize, x: Any, gradient: Any, parts: Any) -> Any:
@@ -162,6 +171,7 @@ class TrustRegion(Method):
         # Where a fall cannot be seen for rounding, the model is trusted.
         ratio = (state.value - value + noise) / (fall + noise)
         good = (ratio >= _ACCEPTED) & jnp.isfinite(gradient).all()
+        falls = good & (value < state.value - noise)
         x, value = trees.where(good, x, state.x), jnp.where(good, value, state.value)
         gradient = jnp.where(good, gradient, state.gradient)
         parts = state.spectrum
@@ -171,10 +181,13 @@ class TrustRegion(Method):
             )  # fmt: skip
         length = found.length.astype(value.dtype)
         radius = _following(jnp.where(good, ratio, 0), length, state.radius)
+        merit = self._merit(problem, x, gradient, parts).astype(state.merit.dtype)
+        idle = jnp.where(falls | (merit < state.least), 0, state.idle + 1)
+        status = ending(x, value, gradient, length, ~good)
+        status = jnp.where((status == 0) & (idle >= _IDLE), Reason.stalled.code, status)
         return TrustRegionState(
-            x, value, gradient, parts, radius,
-            self._merit(problem, x, gradient, parts).astype(state.merit.dtype),
-            ending(x, value, gradient, length, ~good), state.gradients + 1,
+            x, value, gradient, parts, radius, merit, jnp.minimum(state.least, merit), idle,
+            status.astype(jnp.int32), state.gradients + 1,
             state.hessians + good if self._exact(problem) else state.hessians,
             state.products + products,
         )  # fmt: skip
