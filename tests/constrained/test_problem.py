@@ -148,6 +148,34 @@ def test_multipliers_are_those_of_nonnegative_least_squares():
             assert np.allclose(found, wanted[:6], atol=1e-10)
 
 
+@pytest.mark.slow
+def test_of_many_inequalities_the_nearest_have_multipliers():
+    """A regular polygon around a circle, at a corner of it: two of its sides hold."""
+    turn = 2 * np.pi / 100
+    sides = np.stack([np.cos(turn * np.arange(100)), np.sin(turn * np.arange(100))], axis=1)
+    corner = np.array([1.0, np.tan(turn / 2)])
+    problem = rs.ConstrainedProblem(
+        lambda x, args: args[0] @ x, None, lambda x, args: args[1] @ x - 1,
+        args=(-sides[0] - 2 * sides[1], sides), x0=corner,
+    )  # fmt: skip
+    found = rs.certify(problem, corner, rtol=1e-8)
+    assert found.holds
+    away = rs.certify(problem, corner + 1e-3 * corner, rtol=1e-8)
+    assert not away.holds
+
+
+def test_a_first_gradient_of_rounding_is_no_unit():
+    def quadratic(x, least):
+        return least + ((x - 0.1 * 3) ** 2).sum()
+
+    for x0, unit in ((0.3, 1.0), (0.3 + 1e-9, 2e-9)):
+        problem = rs.ConstrainedProblem(
+            quadratic, lambda x, _: x - x, args=np.array(1e3), x0=np.array([x0])
+        )
+        with jax.enable_x64(True):
+            assert float(problem.scale(problem.first)) == pytest.approx(unit, rel=1e-6)
+
+
 def test_derivatives_agree_with_differences():
     direction, step = np.array([0.3, -1.0, 0.7]), 1e-6
     pair = Multipliers(np.array([0.3, -0.2]), np.array([0.1, 0.4]))

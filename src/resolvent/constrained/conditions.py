@@ -10,6 +10,7 @@ from resolvent.constrained.derivatives import Local
 from resolvent.constrained.sparse_least_squares import Stack, nonnegative_solution_by_products
 
 _GUESSES = 4  # of the bounds that hold: by the gradient, by distance, twice by what is left of it
+_NEAREST = 4  # times n: of the inequalities, those that may have multipliers where there are more
 _SWAPS = 100  # exchanges after which a set of positive multipliers is taken as it is
 
 
@@ -169,10 +170,13 @@ def _by_least_squares(at: Local, free: Any) -> Multipliers:
         stack = Stack(at.jacobian * free, at.slopes * free)
         found = nonnegative_solution_by_products(stack, damping, -stack.of(gradient), m, exchanged)
         return Multipliers(found[:m], found[m:])
-    rows = jnp.concatenate([at.jacobian, at.slopes]) * free
-    gram = rows @ rows.T + jnp.diag(damping)
+    # Of very many inequalities no more than these few times n can matter at an answer.
+    p, few = at.inequalities.size, _NEAREST * (free.size + 10)
+    taken = jax.lax.top_k(at.inequalities, few)[1] if few < p else jnp.arange(p)
+    rows = jnp.concatenate([at.jacobian, at.slopes[taken]]) * free
+    gram = rows @ rows.T + jnp.diag(jnp.concatenate([damping[:m], damping[m:][taken]]))
     found = nonnegative_solution(gram, -(rows @ gradient), m)
-    return Multipliers(found[:m], found[m:])
+    return Multipliers(found[:m], jnp.zeros_like(at.inequalities).at[taken].set(found[m:]))
 
 
 def _beside(v: Any, bounds: Any) -> Any:

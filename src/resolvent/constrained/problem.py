@@ -48,8 +48,9 @@ class ConstrainedProblem(TreeProblem):
         args: a tree of arrays that the functions depend on.
         x0: the first guess, an array or a tree of arrays; it says what x looks like.
         unit: what a relative tolerance refers to, in the unit of the gradient. None for the norm of
-            the gradient of f at `x0`, and where that is 0 for the violation there; 1 where both
-            are. Give a guess that is nearly an answer as `x0` to `solve` instead.
+            the gradient of f at `x0`, and where that is 0, or so small that no digit of f shows it,
+            for the violation there; 1 where both are. Give a guess that is nearly an answer as
+            `x0` to `solve` instead.
         pattern: marks where derivatives of the equations may differ from 0: a matrix [m, n], dense
             or of scipy.sparse, or a pair of them for equations and inequalities. The Jacobian then
             takes as many products as its columns take colours, two of one row never sharing one,
@@ -279,7 +280,10 @@ class ConstrainedProblem(TreeProblem):
         v = jax.lax.stop_gradient(self.vector(self.first))
         at = jax.lax.stop_gradient(derivatives.local(self, v, sparse=True))
         found = jnp.ones((), v.dtype)
-        for size in (conditions.violated(v, at, self.bounds_at(v))[0], norm(at.gradient)):
+        # A slope that shows in no digit of f is rounding, as where f begins at its least value.
+        slope, length = norm(at.gradient), jnp.maximum(norm(v), 1)
+        slope = jnp.where(slope * length > jnp.finfo(v.dtype).eps * jnp.abs(at.value), slope, 0)
+        for size in (conditions.violated(v, at, self.bounds_at(v))[0], slope):
             found = jnp.where((size > 0) & jnp.isfinite(size), size, found)
         return found
 
