@@ -11,8 +11,8 @@ import scipy.sparse.linalg
 from smooth.functions import definite, quadratic, soft, states
 
 import resolvent as rs
+from resolvent._core.curvature import of_matrix, preconditioned
 from resolvent.smooth import PolynomialGradient
-from resolvent.smooth.curvature import of_matrix, preconditioned
 
 VOICE = r"(?s)^.+: given .+; needed .+\. .+"
 n = 5

@@ -24,6 +24,9 @@ from resolvent.composite.gradients.nonconvex_acceleration import (
     NonconvexAcceleratedGradient as NonconvexAcceleratedGradient,
 )
 from resolvent.composite.gradients.nonlinear_cg import NonlinearCG as NonlinearCG
+from resolvent.composite.gradients.polynomial_proximal import (
+    PolynomialProximalGradient as PolynomialProximalGradient,
+)
 from resolvent.composite.gradients.proximal_gradient import ProximalGradient as ProximalGradient
 from resolvent.composite.gradients.proximal_newton import ProximalNewton as ProximalNewton
 from resolvent.composite.gradients.sampled_gradient import ArmijoGradient as ArmijoGradient

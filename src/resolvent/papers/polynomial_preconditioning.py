@@ -28,6 +28,7 @@ PAPER = Paper(
         "linear.PolynomialGradient",
         "KrylovGradient",
         "smooth.PolynomialGradient",
+        "PolynomialProximalGradient",
     ),
     summary="""
     Gradient methods that cut the few largest eigenvalues of the curvature, unknown as they are,
@@ -38,8 +39,10 @@ PAPER = Paper(
     on them. The polynomials P_k = e_k I - B P_{k-1}, with e_k the elementary symmetric polynomials
     of the spectrum (from the traces of powers of B), are positive definite, and with P_k as
     preconditioner the k largest eigenvalues no longer count. The adaptive variant needs no traces:
-    it minimizes the model of f over the Krylov space of the gradient and B. It is here twice:
-    for linear systems, and for smooth functions, where a regression is measured.
+    it minimizes the model of f over the Krylov space of the gradient and B. It is here three times:
+    for linear systems; for smooth functions, where a regression is measured; and for these with a
+    second term, which takes proximal steps in the metric of the polynomial and which no claim
+    here is about.
     """,
     claims=(
         Claim(

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 
 from resolvent._core import trees
 from resolvent._core.checks import between, count, is_traced, nonnegative, one_of, refuse
+from resolvent._core.definite import check_definite
 from resolvent._core.line_search import rounding
 from resolvent._core.memory import Entry, Memory
 from resolvent._core.method import Method
 from resolvent._core.solution import Reason
 from resolvent._core.value import static
 from resolvent.smooth import remembered_hessian
-from resolvent.smooth.definite import check_definite
 from resolvent.smooth.endings import ending
 from resolvent.smooth.problem import Minimize
 from resolvent.smooth.shifted_systems import Step, cubic, no_spectrum, of_shift, spectrum

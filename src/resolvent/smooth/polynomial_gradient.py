@@ -1,23 +1,20 @@
 """Gradient methods that cut the largest eigenvalues of the curvature by polynomials of it."""
 
-import math
 from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 
+from resolvent._core import curvature as curved
 from resolvent._core import trees
-from resolvent._core.checks import between, count, is_traced, one_of, refuse
+from resolvent._core.checks import count, one_of, refuse
 from resolvent._core.krylov_space import best_in_krylov_space
 from resolvent._core.line_search import backtracked, rounding
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.solution import Reason
 from resolvent._core.value import static
-from resolvent.smooth import curvature as curved
 from resolvent.smooth.endings import ending
 from resolvent.smooth.problem import Minimize
-
-_HIGHEST = 5  # degree: beyond, the sums behind the coefficients cancel
 
 
 class PolynomialGradientState(NamedTuple):
@@ -127,46 +124,13 @@ class PolynomialGradient(Method):
     def __post_init__(self) -> None:
         one_of("variant", self.variant, ("gradient", "fast", "krylov"))
         count("degree", self.degree)
-        krylov = self.variant == "krylov"
-        if self.degree > _HIGHEST and not krylov:
-            refuse(
-                ValueError, "degree", given=f"{self.degree}",
-                needed=f"at most {_HIGHEST}: the sums behind the coefficients cancel",
-                advice="Use variant='krylov' for higher ones.",
-            )  # fmt: skip
-        if self.traces is not None:
-            self._check_traces(krylov)
-        elif callable(self.curvature) and self.degree and not krylov:
-            refuse(
-                ValueError, "traces", given="None, and a function for B",
-                needed=f"the traces of B, ..., B^{self.degree}",
-                advice="Pass them, the matrix itself, or variant='krylov', which needs none.",
-            )  # fmt: skip
-        if self.largest is not None:
-            between("largest", self.largest, 0.0, math.inf, "It is an eigenvalue.")
-        if self.smallest is not None:
-            if self.variant != "fast":
-                refuse(
-                    ValueError, "smallest", given=f"{self.smallest} for {self.variant!r}",
-                    needed="None", advice="Only the momentum of 'fast' depends on it.",
-                )  # fmt: skip
-            largest = self.largest
-            most = math.inf if largest is None or is_traced(largest) else float(largest)
-            between("smallest", self.smallest, 0.0, most, "It is at most the largest.")
-
-    def _check_traces(self, krylov: bool) -> None:
-        assert self.traces is not None
-        if krylov or not callable(self.curvature):
-            refuse(
-                ValueError, "traces", given=f"{len(self.traces)} of them",
-                needed="None, unless B is a function and a polynomial is made of it",
-                advice="Leave them out.",
-            )  # fmt: skip
-        if len(self.traces) < self.degree:
-            refuse(
-                ValueError, "traces", given=f"{len(self.traces)} of them",
-                needed=f"those of B, ..., B^{self.degree}", advice="Or lower the degree.",
-            )  # fmt: skip
+        if self.variant != "krylov":
+            curved.check_degree(self.degree, "Use variant='krylov' for higher ones.")
+        curved.check_traces(
+            self.curvature, self.traces, self.degree, self._polynomial,
+            "Pass them, the matrix itself, or variant='krylov', which needs none.",
+        )  # fmt: skip
+        curved.check_eigenvalues(self.largest, self.smallest, self.variant)
 
     def check(self, problem: Minimize) -> None:
         curved.check(self.curvature, problem.unknowns())

@@ -1,14 +1,17 @@
 """A matrix B that bounds Hessians: symmetric polynomials of it."""
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from resolvent._core.checks import is_traced
+from resolvent._core.checks import between, is_traced, refuse
+from resolvent._core.definite import check_definite
 from resolvent._core.symmetric_polynomials import dense_traces, elementary_symmetric
-from resolvent.smooth.definite import check_definite
+
+HIGHEST = 5  # degree: beyond, the sums behind the coefficients cancel
 
 
 def coefficients(traces: Any, n: int, degree: int) -> Any:
@@ -49,6 +52,51 @@ def preconditioned(ratios: Any, times: Any, v: Any) -> Any:
         factor = jnp.asarray(ratio, v.dtype)
         w = jnp.where(factor != 0, v - factor * times(w), w)
     return w
+
+
+def check_degree(degree: int, advice: str) -> None:
+    """Refuse a degree beyond which nothing is left of the coefficients."""
+    if degree > HIGHEST:
+        refuse(
+            ValueError, "degree", given=f"{degree}",
+            needed=f"at most {HIGHEST}: the sums behind the coefficients cancel", advice=advice,
+        )  # fmt: skip
+
+
+def check_traces(curvature: Any, traces: Any, degree: int, wanted: bool, advice: str) -> None:
+    """Refuse traces that are missing where `wanted`, too few, or would be ignored."""
+    if traces is None:
+        if wanted and callable(curvature):
+            refuse(
+                ValueError, "traces", given="None, and a function for B",
+                needed=f"the traces of B, ..., B^{degree}", advice=advice,
+            )  # fmt: skip
+        return
+    if not wanted or not callable(curvature):
+        refuse(
+            ValueError, "traces", given=f"{len(traces)} of them",
+            needed="None, unless B is a function and a polynomial is made of it",
+            advice="Leave them out.",
+        )  # fmt: skip
+    if len(traces) < degree:
+        refuse(
+            ValueError, "traces", given=f"{len(traces)} of them",
+            needed=f"those of B, ..., B^{degree}", advice="Or lower the degree.",
+        )  # fmt: skip
+
+
+def check_eigenvalues(largest: Any, smallest: Any, variant: str) -> None:
+    """Refuse bounds of eigenvalues that are none, or that would be ignored."""
+    if largest is not None:
+        between("largest", largest, 0.0, math.inf, "It is an eigenvalue.")
+    if smallest is not None:
+        if variant != "fast":
+            refuse(
+                ValueError, "smallest", given=f"{smallest} for {variant!r}",
+                needed="None", advice="Only the momentum of 'fast' depends on it.",
+            )  # fmt: skip
+        most = math.inf if largest is None or is_traced(largest) else float(largest)
+        between("smallest", smallest, 0.0, most, "It is at most the largest.")
 
 
 def check(curvature: Any, n: int) -> None:
