@@ -16,11 +16,12 @@ from resolvent._core.solution import Reason
 from resolvent.constrained.conditions import Multipliers, clipped, displacement, errors
 from resolvent.constrained.derivatives import Local, local
 from resolvent.constrained.direction_within_bounds import Bent, direction
+from resolvent.constrained.newton_steps import FAR
 from resolvent.constrained.problem import ConstrainedProblem
 from resolvent.constrained.remembered import first_pair, first_weights, kept, recalled
 from resolvent.constrained.restoration import Restoration, at_rest, observed, restored
+from resolvent.constrained.scaling import Factors, adapted, inverse, scaled, unscaled, weighed
 
-_FAR = 1e15  # what x grows to only where there is no answer
 _PENALTY = "penalty"  # the memory entry of rho
 
 
@@ -28,8 +29,10 @@ class AugmentedLagrangianState(NamedTuple):
     x: Any
     """[n], within the bounds."""
     at: Local
+    """The constraints times their factors."""
     multipliers: Multipliers
-    """Those of the present augmented Lagrangian."""
+    """Those of the present augmented Lagrangian, of these constraints."""
+    factors: Factors
     rho: Any
     tolerance: Any
     """What its projected gradient is to come down to."""
@@ -87,7 +90,8 @@ class AugmentedLagrangian(Method):
         Limit points are stationary where the gradients of the active constraints are independent,
         else they are stationary for the violation, which is reported as `infeasible`. Near an
         answer with positive curvature along the active constraints the multipliers converge
-        linearly for bounded rho, with a ratio of order 1 / rho.
+        linearly for bounded rho, with a ratio of order 1 / rho. Constraints whose gradients are
+        longer than 128 or shorter than 1/128 are measured in another unit on the way.
 
     Example:
         ```python
@@ -173,13 +177,14 @@ class AugmentedLagrangian(Method):
             pair = Multipliers(
                 jnp.full_like(at.equalities, given), jnp.full_like(at.inequalities, given)
             )
+        rest, factors = at_rest(at), adapted(x, at, unscaled(at))
+        at, pair = scaled(at, factors), weighed(pair, inverse(factors))
         one, zero = jnp.ones((), x.dtype), jnp.zeros((), jnp.int32)
         (rho,) = first_weights(memory, _PENALTY, (self.rho,), self._is_usual)
         unit = norm(displacement(x, _slope(at, pair, rho), bounds))
         return AugmentedLagrangianState(
-            x, at, pair, rho, self.tolerance * unit, jnp.full_like(one, jnp.inf), unit,
-            jnp.asarray(False), scale, 0 * one, at_rest(at), zero,
-            zero + 1, zero, zero,
+            x, at, pair, factors, rho, self.tolerance * unit, jnp.full_like(one, jnp.inf), unit,
+            jnp.asarray(False), scale, 0 * one, rest, zero, zero + 1, zero, zero,
         )  # fmt: skip
 
     def _is_usual(self, rho: Any) -> Any:
@@ -197,12 +202,11 @@ class AugmentedLagrangian(Method):
 
     def _restored(self, problem: Any, state: AugmentedLagrangianState) -> Any:
         bounds = problem.bounds_at(state.x)
-        x, at, restoration, code, _ = restored(
-            problem, state.x, state.at, bounds, state.restoration
-        )
+        at = scaled(state.at, inverse(state.factors))
+        x, at, restoration, code, _ = restored(problem, state.x, at, bounds, state.restoration)
         return state._replace(
-            x=x, at=at, restoration=restoration, status=code.astype(jnp.int32),
-            evaluations=state.evaluations + 1,
+            x=x, at=scaled(at, state.factors), restoration=restoration,
+            status=code.astype(jnp.int32), evaluations=state.evaluations + 1,
         )  # fmt: skip
 
     def _stepped(self, problem: Any, state: AugmentedLagrangianState) -> Any:
@@ -212,13 +216,14 @@ class AugmentedLagrangian(Method):
         slope, forces = _slope(at, pair, rho), _forces(at, pair, rho)
         # As numbers: what a loop that is differentiated closes over must be of that kind.
         pushing = (forces.inequalities > 0).astype(x.dtype)
-        bent = Bent(problem, x, forces, rho, at.jacobian, at.slopes, pushing)
+        theirs = weighed(forces, state.factors)
+        bent = Bent(problem, x, theirs, rho, at.jacobian, at.slopes, pushing)
         d, products = direction(bent, slope, bounds, state.tolerance, state.unit)
         before, size = _value(at, pair, rho)
 
         def look(step: Any) -> Any:
             there = clipped(x + step * d, bounds)
-            now = local(problem, there, sparse=True)
+            now = scaled(local(problem, there, sparse=True), state.factors)
             return there, now, _value(now, pair, rho)[0]
 
         def refused(trial: Any, step: Any, before: Any, x: Any, slope: Any, room: Any) -> Any:
@@ -232,11 +237,12 @@ class AugmentedLagrangian(Method):
         )
         stuck = ~(after <= before + room) | (there == x).all()
         x, at = trees.where(stuck, (x, at), (there, now))
-        far = norm(x) > _FAR * (1 + norm(problem.vector(problem.first)))
+        far = norm(x) > FAR * (1 + norm(problem.vector(problem.first)))
         status = jnp.where(far, Reason.diverged.code, 0).astype(jnp.int32)
+        theirs = scaled(at, inverse(state.factors))
         return state._replace(
             x=x, at=at, stuck=stuck, status=status,
-            restoration=observed(state.restoration, x, at, bounds, rho > self._heaviest(x)),
+            restoration=observed(state.restoration, x, theirs, bounds, rho > self._heaviest(x)),
             evaluations=state.evaluations + tries, products=state.products + products,
         )  # fmt: skip
 
@@ -253,26 +259,27 @@ class AugmentedLagrangian(Method):
         violation = norm(jnp.concatenate([at.equalities, slack]))
         slow = due & ~(violation <= self.progress * state.violation) & (violation > 0)
         tolerance = jnp.maximum(self.sharpen * state.tolerance, 0.1 * state.goal)
-        return state._replace(
+        state = state._replace(
             multipliers=trees.where(due, after, pair),
             rho=jnp.where(slow, self.growth * rho, rho),
             tolerance=jnp.where(due, tolerance, state.tolerance),
             violation=jnp.where(due, violation, state.violation),
             updates=state.updates + due,
         )
+        return trees.where(due, _rescaled(state), state)
 
     def measure(self, problem: Any, state: AugmentedLagrangianState) -> Any:
-        pair = _forces(state.at, state.multipliers, state.rho)
-        return errors(state.x, state.at, pair, problem.bounds_at(state.x), state.scale).total
+        at = scaled(state.at, inverse(state.factors))
+        return errors(state.x, at, _theirs(state), problem.bounds_at(state.x), state.scale).total
 
     def iterate(self, problem: Any, state: AugmentedLagrangianState) -> tuple[Any, Any]:
-        return problem.point(state.x), _forces(state.at, state.multipliers, state.rho)
+        return problem.point(state.x), _theirs(state)
 
     def recall(self, problem: Any, memory: Memory) -> Memory:
         return recalled(problem, memory, _PENALTY, 1)
 
     def remember(self, problem: Any, state: AugmentedLagrangianState) -> dict[str, Entry]:
-        pair = _forces(state.at, state.multipliers, state.rho)
+        pair = _theirs(state)
         # A step back: it comes down again where it was not needed, and a first point is far away.
         return kept(pair, _PENALTY, (jnp.maximum(state.rho / self.growth, self.rho),))
 
@@ -285,6 +292,23 @@ class AugmentedLagrangian(Method):
             "hessian_product": state.products,
             "multiplier_update": state.updates,
         }
+
+
+def _rescaled(state: AugmentedLagrangianState) -> AugmentedLagrangianState:
+    """The same where the gradients of constraints have kept their length, else in other units."""
+    factors = adapted(state.x, scaled(state.at, inverse(state.factors)), state.factors)
+    change = Factors(*(now / before for now, before in zip(factors, state.factors, strict=True)))
+    alike = jnp.concatenate(change) == 1
+    return state._replace(
+        at=scaled(state.at, change), multipliers=weighed(state.multipliers, inverse(change)),
+        factors=factors, violation=jnp.where(alike.all(), state.violation, jnp.inf),
+    )  # fmt: skip
+
+
+def _theirs(state: AugmentedLagrangianState) -> Multipliers:
+    """The multipliers of the constraints as they were given."""
+    forces = _forces(state.at, state.multipliers, state.rho)
+    return weighed(forces, state.factors)
 
 
 def _forces(at: Local, pair: Multipliers, rho: Any) -> Multipliers:

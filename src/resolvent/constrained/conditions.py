@@ -174,8 +174,13 @@ def _by_least_squares(at: Local, free: Any) -> Multipliers:
     p, few = at.inequalities.size, _NEAREST * (free.size + 10)
     taken = jax.lax.top_k(at.inequalities, few)[1] if few < p else jnp.arange(p)
     rows = jnp.concatenate([at.jacobian, at.slopes[taken]]) * free
-    gram = rows @ rows.T + jnp.diag(jnp.concatenate([damping[:m], damping[m:][taken]]))
-    found = nonnegative_solution(gram, -(rows @ gradient), m)
+    # Of one length, so that what counts as rounding does not depend on the constraints' units.
+    lengths = jax.lax.stop_gradient(jnp.sqrt((rows**2).sum(1)))
+    lengths = jnp.where((lengths > 0) & jnp.isfinite(lengths), lengths, 1)
+    rows = rows / lengths[:, None]
+    damping = jnp.concatenate([damping[:m], damping[m:][taken]]) / lengths**2
+    gram = rows @ rows.T + jnp.diag(damping)
+    found = nonnegative_solution(gram, -(rows @ gradient), m) / lengths
     return Multipliers(found[:m], jnp.zeros_like(at.inequalities).at[taken].set(found[m:]))
 
 

@@ -25,6 +25,7 @@ from resolvent.constrained.newton_system import (
 )
 from resolvent.constrained.problem import ConstrainedProblem
 from resolvent.constrained.restoration import Restoration, at_rest
+from resolvent.constrained.scaling import Factors, adapted, scaled, unscaled
 
 _ROUNDED = 10.0  # units in the last place of what a residual is a difference of
 _CURVED = 1e-8  # the least share of |d|^2 that a model is taken to be bent by
@@ -42,8 +43,12 @@ class L1SQPState(NamedTuple):
     """The weight of |c|_1 in the merit."""
     kappa: Any
     """The share of the right-hand side that an inner residual may have."""
+    factors: Factors
+    """What the equations are multiplied by within a step."""
     step: Any
     """The last step size."""
+    first: Any
+    """The step size that is tried first."""
     restoration: Restoration
     shift: Any
     """What `minres` adds to a curvature that it cannot see as a whole."""
@@ -101,6 +106,12 @@ class L1SQP(Method):
         nu: the factor of `adaptive`, above 1.
         decrease: the share of the reduction that a step must gain, in (0, 1).
         shift: the least curvature along the constraints after a modification.
+        scaled: whether equations whose gradients are longer than 128 or shorter than 1/128 are
+            multiplied by a power of 2 within a solve, so that it does not matter in what they are
+            measured; not as published.
+        stretch: the factor, at least 1, by which the first step size that is tried grows while the
+            Hessian is not positive along the constraints and steps are not shortened, so that a
+            function without a minimizer is seen to be one; 1 as published.
         singular: the singular values of G, relative to the largest, up to which rows count as
             dependent; never below what rounding makes.
         most: inner steps after which a direction is taken as it is.
@@ -153,6 +164,8 @@ class L1SQP(Method):
     nu: Any = 1.5
     decrease: Any = 1e-4
     shift: Any = 0.1
+    scaled: bool = static(default=False)
+    stretch: Any = 1.0
     singular: Any = 1e-10
     most: int = 10_000
     multipliers: Any = None
@@ -184,6 +197,7 @@ class L1SQP(Method):
         for name in ("kappa", "feasible", "sigma", "decrease", "singular"):
             between(name, getattr(self, name), 0.0, 1.0, "It is a share.")
         between("nu", self.nu, 1.0, infinity, "The weight must grow.")
+        between("stretch", self.stretch, 1.0 - 1e-12, infinity, "Steps do not become shorter.")
 
     def check(self, problem: Any) -> None:
         admitted_multipliers(self.multipliers, problem)
@@ -198,7 +212,7 @@ class L1SQP(Method):
         zero, one = jnp.zeros((), jnp.int32), jnp.ones((), x.dtype)
         return L1SQPState(
             x, y, at, jnp.asarray(problem.scale(x0), x.dtype), self.mu * one, self.kappa * one,
-            one, at_rest(at), 0 * one, zero, zero, zero + 1, zero, zero,
+            unscaled(at), one, one, at_rest(at), 0 * one, zero, zero, zero + 1, zero, zero,
         )  # fmt: skip
 
     def step(self, problem: Any, state: L1SQPState) -> L1SQPState:
@@ -212,11 +226,15 @@ class L1SQP(Method):
         return restored_on(problem, state, mu=self.mu * one, kappa=self.kappa * one)
 
     def _stepped(self, problem: Any, state: L1SQPState) -> L1SQPState:
+        if self.scaled:
+            state = state._replace(factors=adapted(state.x, state.at, state.factors))
+        at, y = scaled(state.at, state.factors), state.y / state.factors.equalities
         if self.solver == "minres":
-            return self._searched(problem, state, matrix_free.direction(self, problem, state))
-        x, y, at = state.x, state.y, state.at
+            to = matrix_free.direction(self, problem, state, at, y)
+            return self._searched(problem, state, to)
         rows = spanned(at.jacobian, self.singular)
-        B = modified(hessian(problem, x, y, at.inequalities), rows, self.shift)
+        H = hessian(problem, state.x, state.y, at.inequalities)
+        B, convex = modified(H, rows, self.shift)
         force = at.gradient + y @ at.jacobian
         b = -jnp.concatenate([force, reachable(at.equalities, rows)])
         K = newton_matrix(B, at.jacobian, rows)
@@ -226,7 +244,7 @@ class L1SQP(Method):
         z = attached(search.krylov.z, system.K, b)
         gain, _ = self._model(system, z, search.mu)
         inner = search.krylov.used
-        to = Direction(z, gain, search.mu, search.kappa, state.shift, inner)
+        to = Direction(z, gain, search.mu, search.kappa, state.shift, inner, convex)
         return self._searched(problem, state, to)
 
     def _searched(self, problem: Any, state: L1SQPState, to: Direction) -> L1SQPState:
@@ -238,8 +256,9 @@ class L1SQP(Method):
 
         found = moved(problem, state, to.z, merit, -to.gain, self.decrease)
         return stepped_on(
-            state, found, failed=jnp.asarray(False), inner=to.inner,
-            hessians=self.solver != "minres", mu=to.mu, kappa=to.kappa, shift=to.shift,
+            problem, state, found, failed=jnp.asarray(False), convex=to.convex,
+            stretch=self.stretch, inner=to.inner, hessians=self.solver != "minres",
+            mu=to.mu, kappa=to.kappa, shift=to.shift,
         )  # fmt: skip
 
     def _direction(self, system: _System, mu: Any, kappa: Any) -> _Search:

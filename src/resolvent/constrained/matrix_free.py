@@ -24,6 +24,8 @@ class Direction(NamedTuple):
     kappa: Any
     shift: Any
     inner: Any
+    convex: Any
+    """Whether the Hessian is positive along the equations, as far as it is known."""
 
 
 class _Search(NamedTuple):
@@ -44,12 +46,15 @@ class _Attempts(NamedTuple):
     good: Any
 
 
-def direction(method: Any, problem: Any, state: Any) -> Direction:
-    """The first direction along which the model falls, with ever larger shifts where none does."""
-    x, y, at = state.x, state.y, state.at
+def direction(method: Any, problem: Any, state: Any, at: Local, y: Any) -> Direction:
+    """The first direction along which the model falls, with ever larger shifts where none does.
+
+    `at` and y are those of the state, equations times its factors.
+    """
+    x = state.x
     b = -jnp.concatenate([at.gradient + y @ at.jacobian, at.equalities])
-    times = _products(problem, x, y, at)
-    precondition = _preconditioned(method.preconditioner, problem, x)
+    times = _products(problem, x, state.y, at)
+    precondition = _preconditioned(method.preconditioner, problem, x, state.factors.equalities)
 
     no, zero = jnp.asarray(False), jnp.zeros((), jnp.int32)
     krylov = short_recurrences.begun(precondition, b)
@@ -75,13 +80,17 @@ def direction(method: Any, problem: Any, state: Any) -> Direction:
 
     first = _Attempts(begin, state.shift, zero, zero, no)
     search, shift, inner, _, _ = jax.lax.while_loop(lambda now: ~now.good, again, first)
+    convex = shift <= 0
     # Where curvature was found once it is looked for again, less and less.
     shift = jnp.where(shift > method.shift, shift / _GROWTH, 0)
-    return Direction(search.krylov.z, search.gain, search.mu, search.kappa, shift, inner)
+    return Direction(search.krylov.z, search.gain, search.mu, search.kappa, shift, inner, convex)
 
 
 def _products(problem: Any, x: Any, y: Any, at: Local) -> Callable[[Any, Any], Any]:
-    """[[H + shift I, G^T], [G, 0]] times a vector, as a function of shift and vector."""
+    """[[H + shift I, G^T], [G, 0]] times a vector, as a function of shift and vector.
+
+    y are the multipliers of the equations as they were given, G is that of `at`.
+    """
     slope = jax.grad(lambda u: lagrangian(problem, u, y, at.inequalities))
     _, push = jax.linearize(slope, x)
 
@@ -92,15 +101,20 @@ def _products(problem: Any, x: Any, y: Any, at: Local) -> Callable[[Any, Any], A
     return times
 
 
-def _preconditioned(function: Any, problem: Any, x: Any) -> Callable[[Any], Any]:
-    """A user's preconditioner, of points and values of the equations, as one of vectors."""
+def _preconditioned(function: Any, problem: Any, x: Any, factors: Any) -> Callable[[Any], Any]:
+    """A user's preconditioner, of points and values of the equations, as one of vectors.
+
+    It knows nothing of the factors of the equations, whose multipliers are divided by them.
+    """
     if function is None:
         return lambda r: r
 
     def apply(r: Any) -> Any:
-        given = problem.point(x), problem.point(r[: x.size]), r[x.size :]
+        given = problem.point(x), problem.point(r[: x.size]), r[x.size :] / factors
         found = function(*given) if problem.args is None else function(*given, problem.args)
-        return jnp.concatenate([problem.vector(found[0]), jnp.ravel(found[1])]).astype(r.dtype)
+        return jnp.concatenate([problem.vector(found[0]), jnp.ravel(found[1]) / factors]).astype(
+            r.dtype
+        )
 
     return apply
 

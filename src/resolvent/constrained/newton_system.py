@@ -66,8 +66,8 @@ def reachable(values: Any, rows: Rows) -> Any:
     return values - jax.lax.stop_gradient(rows.idle @ values)
 
 
-def modified(H: Any, rows: Rows, shift: Any) -> Any:
-    """H, plus a multiple of the identity where it is not positive along G d = 0."""
+def modified(H: Any, rows: Rows, shift: Any) -> tuple[Any, Any]:
+    """H, plus a multiple of the identity where it is not positive along G d = 0; whether it is."""
     n, m = H.shape[0], rows.idle.shape[0]
     still = jax.lax.stop_gradient(H)
     size = norm(still)
@@ -82,7 +82,8 @@ def modified(H: Any, rows: Rows, shift: Any) -> Any:
 
     # As a rule no row is idle, and the columns along all of them are the last ones.
     least = jax.lax.cond(rows.along[:m].any(), least_of_some, least_of_last)
-    return H + jnp.where(least >= _CURVED, 0, shift + size) * jnp.eye(n, dtype=H.dtype)
+    convex = least >= _CURVED
+    return H + jnp.where(convex, 0, shift + size) * jnp.eye(n, dtype=H.dtype), convex
 
 
 @jax.custom_jvp

@@ -351,7 +351,7 @@ class ConstrainedProblem(TreeProblem):
         from resolvent.constrained.sketched_newton import SketchedNewton
 
         if self.missing(SketchedNewton.needs) is None:
-            return SketchedNewton("exact")
+            return SketchedNewton("exact", scaled=True, stretch=2.0)
         if self.missing(ProjectedNewton.needs) is None:
             return ProjectedNewton()
         return AugmentedLagrangian()

@@ -27,6 +27,7 @@ from resolvent.constrained.newton_system import (
 )
 from resolvent.constrained.problem import ConstrainedProblem
 from resolvent.constrained.restoration import Restoration, at_rest
+from resolvent.constrained.scaling import Factors, adapted, scaled, unscaled
 from resolvent.constrained.sketches import SKETCHES
 
 _BURST = 64  # sketches at most that are drawn at once
@@ -43,8 +44,12 @@ class SketchedNewtonState(NamedTuple):
     scale: Any
     """What the certificate is relative to."""
     weights: Penalties
+    factors: Factors
+    """What the equations are multiplied by within a step."""
     step: Any
     """The last step size."""
+    first: Any
+    """The step size that is tried first."""
     restoration: Restoration
     status: Any
     key: Any
@@ -87,6 +92,12 @@ class SketchedNewton(Method):
         beta: the share of the slope that a step must gain, in (0, 1/2).
         nu: the factor of the weights, above 1.
         shift: xi_B, the least curvature along the constraints after a modification.
+        scaled: whether equations whose gradients are longer than 128 or shorter than 1/128 are
+            multiplied by a power of 2 within a solve, so that it does not matter in what they are
+            measured; not as published.
+        stretch: the factor, at least 1, by which the first step size that is tried grows while the
+            Hessian is not positive along the constraints and steps are not shortened, so that a
+            function without a minimizer is seen to be one; 1 as published.
         singular: the singular values of G, relative to the largest, up to which rows count as
             dependent; never below what rounding makes.
         most: inner steps after which a direction is taken, accurate or not: as it is where the
@@ -138,6 +149,8 @@ class SketchedNewton(Method):
     beta: Any = 0.1
     nu: Any = 1.5
     shift: Any = 0.1
+    scaled: bool = static(default=False)
+    stretch: Any = 1.0
     singular: Any = 1e-10
     most: int = 100_000
     multipliers: Any = None
@@ -173,6 +186,7 @@ class SketchedNewton(Method):
             between(name, getattr(self, name), 0.0, infinity, "It is a positive size.")
         between("beta", self.beta, 0.0, 0.5, "Unit steps are accepted near an answer for these.")
         between("nu", self.nu, 1.0, infinity, "The weights must change.")
+        between("stretch", self.stretch, 1.0 - 1e-12, infinity, "Steps do not become shorter.")
         between("singular", self.singular, 0.0, 1.0, "It is a share of the largest one.")
 
     def check(self, problem: Any) -> None:
@@ -188,8 +202,8 @@ class SketchedNewton(Method):
         zero, one = jnp.zeros((), jnp.int32), jnp.ones((), x.dtype)
         return SketchedNewtonState(
             x, y, at, _error(x, at, y), jnp.asarray(problem.scale(x0), x.dtype),
-            self._weights(x.dtype), one, at_rest(at), zero, jax.random.key_data(key), zero,
-            zero + 1, zero, zero,
+            self._weights(x.dtype), unscaled(at), one, one, at_rest(at), zero,
+            jax.random.key_data(key), zero, zero + 1, zero, zero,
         )  # fmt: skip
 
     def _weights(self, dtype: Any) -> Penalties:
@@ -206,10 +220,12 @@ class SketchedNewton(Method):
         return restored_on(problem, state, weights=self._weights(state.x.dtype))
 
     def _stepped(self, problem: Any, state: SketchedNewtonState) -> SketchedNewtonState:
-        x, y, at = state.x, state.y, state.at
-        H = hessian(problem, x, y, at.inequalities)
+        if self.scaled:
+            state = state._replace(factors=adapted(state.x, state.at, state.factors))
+        at, y = scaled(state.at, state.factors), state.y / state.factors.equalities
+        H = hessian(problem, state.x, state.y, at.inequalities)
         rows = spanned(at.jacobian, self.singular)
-        B = modified(H, rows, self.shift)
+        B, convex = modified(H, rows, self.shift)
         K = newton_matrix(B, at.jacobian, rows)
         slope = slope_of(at, y, H)
         b = -jnp.concatenate([slope.force, reachable(slope.values, rows)])
@@ -221,7 +237,8 @@ class SketchedNewton(Method):
         fall, _ = falls(system, weights, z)
         found = moved(problem, state, z, lambda at, y: merit(at, y, weights), fall, self.beta)
         after = stepped_on(
-            state, found, failed=~jnp.isfinite(inner.left), inner=inner.steps, weights=weights
+            problem, state, found, failed=~jnp.isfinite(inner.left), convex=convex,
+            stretch=self.stretch, inner=inner.steps, weights=weights,
         )  # fmt: skip
         return after._replace(key=jax.random.key_data(key))
 
