@@ -269,6 +269,19 @@ def test_functions_without_a_minimizer_diverge_for_every_method(case, method):
     assert not sol.converged
 
 
+@slow
+def test_multipliers_of_shortened_steps_do_not_run_away():
+    """Along a band of equations, the first of whose Jacobians are nearly singular."""
+    problem = rs.ConstrainedProblem(
+        lambda x: 0.5 * ((x - 1.5) ** 2).sum(),
+        lambda x: x[1:] ** 2 - x[:-1] * x[1:] + jnp.sin(x[:-1]), x0=np.linspace(1.0, 2.0, 12),
+    )  # fmt: skip
+    sol = rs.solve(problem, L1SQP(solver="exact"), rtol=1e-9)
+    assert sol.steps <= 30
+    assert rs.constrained.second_order(problem, sol.x, sol.witness).stationary
+    assert np.abs(sol.witness.equalities).max() <= 10
+
+
 VALLEYS = {"narrow": ([-1.2, 1.0], 2.0), "wide": ([-15.0, 15.0], 20.0)}
 
 

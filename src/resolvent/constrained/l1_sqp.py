@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from resolvent._core.checks import between, count, one_of, refuse
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
+from resolvent._core.norm import norm
 from resolvent._core.value import static
 from resolvent.constrained import matrix_free, minimal_residual
-from resolvent.constrained.conditions import Multipliers, errors
+from resolvent.constrained.conditions import Multipliers, errors, estimated
 from resolvent.constrained.derivatives import Local, hessian, local
 from resolvent.constrained.first_multipliers import admitted_multipliers, first_multipliers
 from resolvent.constrained.matrix_free import Direction
@@ -28,6 +29,7 @@ from resolvent.constrained.restoration import Restoration, at_rest
 from resolvent.constrained.scaling import Factors, adapted, scaled, unscaled
 
 _ROUNDED = 10.0  # units in the last place of what a residual is a difference of
+_SOBER = 0.1  # share of a slope that better multipliers leave at most
 _CURVED = 1e-8  # the least share of |d|^2 that a model is taken to be bent by
 
 
@@ -95,9 +97,10 @@ class L1SQP(Method):
             the gradient at most `stationary` times, and mu grows until the model is reduced.
             `adaptive`: the residual is at most kappa times the right-hand side; where the model is
             not reduced then, mu grows by `nu` and kappa shrinks by its square, for good.
-        solver: `krylov`: GMRES; `exact`: a factorization, which meets every test; `minres`:
-            products alone, for large problems with a `pattern` and a preconditioner. It goes by
-            the rule `adaptive`.
+        solver: `krylov`: GMRES; `exact`: a factorization, which meets every test, and multipliers
+            of least squares after a shortened step where they leave a tenth of the slope or less;
+            `minres`: products alone, for large problems with a `pattern` and a preconditioner. It
+            goes by the rule `adaptive`.
         mu: the first weight of the violation.
         kappa: the first relative accuracy, in (0, 1).
         feasible: epsilon of the second test, in (0, 1).
@@ -255,11 +258,22 @@ class L1SQP(Method):
             return at.value + violation, jnp.abs(at.value) + violation
 
         found = moved(problem, state, to.z, merit, -to.gain, self.decrease)
+        if self.solver == "exact":
+            found = found._replace(y=self._soberer(found))
         return stepped_on(
             problem, state, found, failed=jnp.asarray(False), convex=to.convex,
             stretch=self.stretch, inner=to.inner, hessians=self.solver != "minres",
             mu=to.mu, kappa=to.kappa, shift=to.shift,
         )  # fmt: skip
+
+    def _soberer(self, found: Any) -> Any:
+        """The multipliers of a step, or those of least squares where they leave far less.
+
+        Those of a step that was shortened may be large without need, and bend the Lagrangian then.
+        """
+        least = estimated(found.x, found.at, None).equalities
+        here, there = (norm(found.at.gradient + y @ found.at.jacobian) for y in (found.y, least))
+        return jnp.where((found.size < 1) & (there <= _SOBER * here), least, found.y)
 
     def _direction(self, system: _System, mu: Any, kappa: Any) -> _Search:
         """Inner steps until the rule is satisfied; mu and kappa change on the way."""
