@@ -184,6 +184,18 @@ def test_second_solve_of_a_shape_compiles_nothing(pair, traces):
 
 
 @each_family
+def test_points_are_judged_by_one_program(pair, traces):
+    def judge(seed):
+        problem = pair.house.traced(*single(pair, seed))
+        return rs.certify(problem, problem.start(None))
+
+    judge(0)
+    events = traces()
+    judge(1)
+    assert traces() == events
+
+
+@each_family
 def test_precision_of_the_user_is_untouched(pair):
     sample = pair.house.sample("traced", np.float64)
 

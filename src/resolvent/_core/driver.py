@@ -209,7 +209,7 @@ def drive(stepper: Any, x0: Any, memory: Any, key: Any, limits: Limits, hooks: H
     certificate = stepper.judge().against(limits.rtol, limits.atol) if passed is None else passed
     if reason not in (Reason.target, Reason.infeasible):
         # No answer is worse than what was there at the start.
-        known = stepper.problem.certify(x0).as_numbers().against(limits.rtol, limits.atol)
+        known = stepper.known(x0).as_numbers().against(limits.rtol, limits.atol)
         if reason is Reason.diverged:
             stepper.problem.check_start(known)
         for other in (kept, (x0, None, known)):

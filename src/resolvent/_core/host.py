@@ -112,6 +112,10 @@ class HostStepper:
         x, witness = self.method.iterate(self.problem, self.state)
         return self.problem.certify(x, witness)
 
+    def known(self, x: Any) -> Any:
+        """The problem's view of another point."""
+        return self.problem.certify(x)
+
     def point(self) -> tuple[Any, Any]:
         """The present point and its witness."""
         return self.method.iterate(self.problem, self.state)

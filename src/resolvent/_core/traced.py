@@ -118,9 +118,28 @@ def _proceed(
     return state, *_facts(problem, method, state, goal, report)
 
 
+@partial(jax.jit, static_argnums=0)
+def _judge(static: _Static, dynamic: list[Any]) -> Any:
+    problem, x, witness = join(static, dynamic)
+    return problem.certify(x, witness)
+
+
+def certified(problem: Any, x: Any, witness: Any = None) -> Any:
+    """`problem.certify(x, witness)`, as one compiled program where solves of the problem are.
+
+    Operation by operation, loops would be compiled anew each time.
+    """
+    engine = problem.engine(problem.default_method().runs_on())
+    if engine == "traced":
+        prepared = problem.prepare(engine)
+        if prepared is problem or problem.exact_forms:
+            return _judge(*split((prepared, x, witness)))
+    return problem.certify(x, witness)
+
+
 def compilations() -> int:
     """How many programs the traced engine has compiled in this process."""
-    programs: tuple[Any, ...] = (_launch, _proceed, _batched)
+    programs: tuple[Any, ...] = (_launch, _proceed, _judge, _batched)
     return sum(program._cache_size() for program in programs)
 
 
@@ -179,6 +198,10 @@ class TracedStepper:
     def judge(self) -> Any:
         """The problem's own view of the present point."""
         return self._certificate
+
+    def known(self, x: Any) -> Any:
+        """The problem's view of another point."""
+        return _judge(*split((self.problem, x, None)))
 
     def point(self) -> tuple[Any, Any]:
         """The present point and its witness."""
