@@ -135,6 +135,19 @@ def test_bounds_hold_by_the_slope_of_the_lagrangian(away):
     assert rs.certify(problem, np.array([0.3, 0.7, 0.0])).value >= 0.3
 
 
+def test_multipliers_do_not_depend_on_units_and_not_on_gradients_that_may_be_rounding():
+    found = []
+    for unit in (1.0, 1e-9, 1e9):
+        problem = rs.ConstrainedProblem(
+            lambda x, u: x @ x,
+            lambda x, u: jnp.stack([u * (x.sum() - 3), x[0] - x[1], 1 + 1e-16 * x[0]]),
+            args=np.array(unit), x0=np.ones(2),
+        )  # fmt: skip
+        y = np.asarray(problem.multipliers(np.ones(2)).equalities)
+        found.append(y * [unit, 1, 1])
+    assert np.allclose(found, [[-2.0, 0.0, 0.0]] * 3, atol=1e-9)
+
+
 def test_multipliers_are_those_of_nonnegative_least_squares():
     rng = np.random.default_rng(1)
     solve = jax.jit(nonnegative_solution, static_argnums=2)

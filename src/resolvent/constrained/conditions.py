@@ -142,7 +142,7 @@ def estimated(v: Any, at: Local, bounds: Any) -> Multipliers:
     if not at.equalities.size + at.inequalities.size:
         return Multipliers(at.equalities, at.inequalities)
     if bounds is None:
-        return _by_least_squares(at, jnp.ones_like(v))
+        return _by_least_squares(v, at, jnp.ones_like(v))
     near = 1.0 - _beside(v, bounds)
 
     def guessed(best: tuple[Any, Any, Any], k: Any) -> tuple[Any, None]:
@@ -150,7 +150,7 @@ def estimated(v: Any, at: Local, bounds: Any) -> Multipliers:
         moved = v - force(at, last)
         held = (clipped(moved, bounds) != moved) | (bounds[0] == bounds[1])
         free = jnp.where(k == 0, freed(v, at.gradient, bounds), jnp.where(k == 1, near, 1.0 - held))
-        now = _by_least_squares(at, free.astype(v.dtype))
+        now = _by_least_squares(v, at, free.astype(v.dtype))
         size = norm(jnp.concatenate(parts(v, at, now, bounds)))
         better = ~(size >= error) | (k == 0)
         found = Multipliers(*(jnp.where(better, *both) for both in zip(now, pair, strict=True)))
@@ -161,7 +161,7 @@ def estimated(v: Any, at: Local, bounds: Any) -> Multipliers:
     return jax.lax.scan(guessed, begin, jnp.arange(_GUESSES))[0][0]
 
 
-def _by_least_squares(at: Local, free: Any) -> Multipliers:
+def _by_least_squares(v: Any, at: Local, free: Any) -> Multipliers:
     """Those of `estimated`, for the unknowns that are free."""
     m = at.equalities.size
     gradient = at.gradient * free
@@ -174,8 +174,11 @@ def _by_least_squares(at: Local, free: Any) -> Multipliers:
     p, few = at.inequalities.size, _NEAREST * (free.size + 10)
     taken = jax.lax.top_k(at.inequalities, few)[1] if few < p else jnp.arange(p)
     rows = jnp.concatenate([at.jacobian, at.slopes[taken]]) * free
-    # Of one length, so that what counts as rounding does not depend on the constraints' units.
-    lengths = jax.lax.stop_gradient(jnp.sqrt((rows**2).sum(1)))
+    # Of one length, so that what counts as rounding does not depend on the constraints' units; but
+    # a gradient that would take a change far larger than x to meet its constraint may be rounding.
+    far = jnp.abs(jnp.concatenate([at.equalities, at.inequalities[taken]]))
+    lengths = jnp.maximum(jnp.sqrt((rows**2).sum(1)), far / jnp.maximum(norm(v), 1))
+    lengths = jax.lax.stop_gradient(lengths)
     lengths = jnp.where((lengths > 0) & jnp.isfinite(lengths), lengths, 1)
     rows = rows / lengths[:, None]
     damping = jnp.concatenate([damping[:m], damping[m:][taken]]) / lengths**2
