@@ -8,7 +8,10 @@ import scipy.sparse
 
 import resolvent as rs
 from resolvent.constrained import ProjectAndForget, Separated
+from resolvent.constrained.metric.bregman import FUNCTIONS
 from resolvent.constrained.metric.rows import RowMultipliers
+
+slow = pytest.mark.slow
 
 
 def polyhedron(m, n, seed=0):
@@ -135,6 +138,115 @@ def test_what_nothing_meets_is_proved():
     assert not sol.certificate.details["infeasible"]
 
 
+def test_the_log_determinant_agrees_with_its_derivatives():
+    rng = np.random.default_rng(2)
+    A = rng.standard_normal((2, 3, 3))
+    C, X = (part @ part.T + np.eye(3) for part in A)
+    f, one = FUNCTIONS["logdet"], np.ones(9)
+    expected = np.trace(np.linalg.solve(C, X)) - np.log(np.linalg.det(X) / np.linalg.det(C)) - 3
+    assert f.value(C.ravel(), one, X.ravel()) == pytest.approx(expected, rel=1e-12)
+    # The pull that makes X optimal leads back to it.
+    pull = f.force(C.ravel(), one, X.ravel())
+    assert np.allclose(pull.reshape(3, 3), np.linalg.inv(X) - np.linalg.inv(C))
+    assert np.allclose(f.minimizer(C.ravel(), one, pull), X.ravel(), atol=1e-12)
+    near = C + 1e-9 * X
+    square = np.linalg.eigvalsh(np.linalg.solve(np.linalg.cholesky(C), 1e-9 * X) @ np.linalg.inv(
+        np.linalg.cholesky(C).T)) ** 2  # fmt: skip
+    assert f.value(C.ravel(), one, near.ravel()) == pytest.approx(0.5 * square.sum(), rel=1e-6)
+    # Outside of the domain.
+    assert f.value(C.ravel(), one, -X.ravel()) == np.inf
+    assert np.isnan(f.minimizer(C.ravel(), one, -10 * np.linalg.inv(C).ravel())).all()
+
+
+@slow
+def test_one_row_shrinks_or_stretches_along_its_vector():
+    v = np.array([1.0, -2.0, 0.5])
+    p, one = v @ v, np.eye(3).ravel()
+    for sign, bound in ((1.0, 0.3), (-1.0, -9.0)):
+        rows = sign * np.outer(v, v).reshape(1, -1)
+        sol = rs.solve(Separated(one, rows, bound, function="logdet"), rtol=1e-12)
+        expected = np.eye(3) - (1 - abs(bound) / p) / p * np.outer(v, v)
+        assert np.allclose(sol.x.reshape(3, 3), expected, atol=1e-13)
+        # M^-1 = 1 + z a.
+        assert sol.witness.written[0] == pytest.approx(sign * (1 / abs(bound) - 1 / p), rel=1e-10)
+    met = Separated(one, np.outer(v, v).reshape(1, -1), 6.0, function="logdet")
+    assert rs.solve(met, rtol=1e-12).steps == 0
+
+
+@slow
+@pytest.mark.parametrize("rank", ["one", "any"])
+def test_log_determinants_meet_the_conditions_of_optimality(rank):
+    """Which are all there is for a convex problem."""
+    rng = np.random.default_rng(5)
+    d, m = 4, 12
+    if rank == "one":
+        v = rng.standard_normal((m, d))
+        A = np.einsum("pi,pj->pij", v, v)
+        A, b = A.reshape(m, -1), 0.3 * np.einsum("pii->p", A)
+    else:
+        # Some point is inside, and rows are not symmetric as they are written.
+        A = rng.standard_normal((m, d * d))
+        b = A @ (0.5 * np.eye(d).ravel()) + 0.05
+    C = np.diag([1.0, 2.0, 0.5, 1.0])
+    problem = Separated(C.ravel(), A, b, function="logdet")
+    sol = rs.solve(problem, rtol=1e-11)
+    X, z, slack = sol.x.reshape(d, d), sol.witness.written, b - A @ sol.x
+    pull = (z @ A).reshape(d, d)
+    assert (z >= 0).all()
+    assert (z > 1e-3).sum() >= 2
+    assert slack.min() >= -1e-9
+    assert np.abs(z * slack).max() <= 1e-8
+    assert np.allclose(np.linalg.inv(X), np.linalg.inv(C) + 0.5 * (pull + pull.T), atol=1e-8)
+    assert rs.certify(problem, sol.x, rtol=1e-7).holds
+    # In other coordinates it is the same problem.
+    T = rng.standard_normal((d, d))
+    U = np.linalg.inv(T)
+    turned = Separated(
+        (T @ C @ T.T).ravel(), np.array([(U.T @ a.reshape(d, d) @ U).ravel() for a in A]), b,
+        function="logdet",
+    )  # fmt: skip
+    other = rs.solve(turned, rtol=1e-11).x.reshape(d, d)
+    assert np.allclose(U @ other @ U.T, X, atol=1e-7 * np.abs(X).max())
+
+
+@slow
+def test_no_matrix_in_reach_ends_in_words():
+    one = np.eye(3).ravel()
+    both = Separated(one, np.stack([one, -one]), np.array([1.0, -2.0]), function="logdet")
+    sol = rs.solve(both, throw=False)
+    assert sol.reason is rs.Reason.infeasible
+    assert sol.certificate.details["infeasible"]
+    negative = Separated(one, one[None], -1.0, function="logdet")
+    assert rs.solve(negative, throw=False).reason is rs.Reason.infeasible
+    # Multipliers whose Lagrangian has no least value prove nothing.
+    apart = rs.certify(both, one, RowMultipliers(np.array([0.0, 5.0]), *[np.zeros(1, int)], *[
+        np.zeros(0, int), np.zeros(0), np.zeros(0), np.zeros(0)]), rtol=1e-3)  # fmt: skip
+    assert not apart.holds
+
+
+@slow
+def test_support_vectors_and_regularized_transport_are_projections():
+    rng = np.random.default_rng(4)
+    # |w|^2 / 2 + c |s|^2 / 2 with y <x, w> >= 1 - s: weights are 1 and c.
+    m, n, c = 30, 3, 2.0
+    X, y = rng.standard_normal((m, n)), np.where(rng.random(m) < 0.5, 1.0, -1.0)
+    A, weights = -np.hstack([y[:, None] * X, np.eye(m)]), np.r_[np.ones(n), np.full(m, c)]
+    sol = rs.solve(Separated(np.zeros(n + m), A, -1.0, weights=weights), rtol=1e-9)
+    w = sol.x[:n]
+    short = np.maximum(1 - y * (X @ w), 0)
+    assert np.abs(w - c * (short * y) @ X).max() <= 1e-6
+    # <C, P> + g |P|^2 / 2 over plans: P = max(0, (u + v - C) / g).
+    p, q, C, g = np.full(4, 0.25), np.full(5, 0.2), rng.random((4, 5)), 0.5
+    sums = np.vstack([np.kron(np.eye(4), np.ones(5)), np.kron(np.ones(4), np.eye(5))])
+    b = np.r_[p, q, -p, -q]
+    plans = Separated(-C.ravel() / g, np.vstack([sums, -sums]), b, lower=0.0)
+    sol = rs.solve(plans, rtol=1e-9)
+    z = sol.witness.written[:18]
+    force = ((z[9:] - z[:9]) @ sums).reshape(4, 5)
+    assert np.allclose(sol.x.reshape(4, 5), np.maximum(force - C / g, 0), atol=1e-7)
+    assert np.allclose(sums @ sol.x, np.r_[p, q], atol=1e-7)
+
+
 ONE = np.ones(2)
 WRONG: Any = 3
 BAD = {
@@ -147,6 +259,17 @@ BAD = {
     "matrix-centre": (lambda: Separated(np.eye(2)), ValueError, "vector"),
     "weights": (lambda: Separated(ONE, weights=0.0), ValueError, "positive"),
     "domain": (lambda: Separated(-ONE, function="entropy"), ValueError, "positive"),
+    "no square": (lambda: Separated(ONE, function="logdet"), ValueError, "d^2"),
+    "no covariance": (
+        lambda: Separated(np.r_[1.0, 2, 2, 1], function="logdet"), ValueError, "definite",
+    ),
+    "weighted": (
+        lambda: Separated(np.ones(1), weights=np.ones(1), function="logdet"), ValueError, "weights",
+    ),
+    "antisymmetric": (
+        lambda: Separated(np.r_[1.0, 0, 0, 1], np.array([[0.0, 1, -1, 0]]), 1.0, function="logdet"),
+        ValueError, "symmetric part",
+    ),
     "function": (lambda: Separated(ONE, function="cubes"), ValueError, "squares"),
     "oracle": (lambda: Separated(ONE, oracle=WRONG), TypeError, "function of x"),
     "crossed": (lambda: Separated(ONE, lower=1.0, upper=0.0), ValueError, "lower <= upper"),

@@ -1,5 +1,6 @@
 """What Project and Forget does with rows <a, x> <= b."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,14 @@ class RowSteps:
 
     def sweep(self, many: int, rows: RowList, x: Any, low: Any, high: Any) -> bool:
         """Project onto every row, in place; False where one of them excludes all points."""
+        if self.problem.function == "logdet":
+            from resolvent.constrained.metric import kernels_determinants
+
+            d = math.isqrt(x.size)
+            return kernels_determinants.sweeps(
+                many, rows.starts, rows.columns, rows.coefficients, rows.bounds, rows.z,
+                x.reshape(d, d),
+            )  # fmt: skip
         from resolvent.constrained.metric import kernels_rows as kernels
 
         return kernels.sweeps(

@@ -16,6 +16,7 @@ from resolvent._core.value import static
 from resolvent.constrained.metric.bregman import FUNCTIONS
 from resolvent.constrained.metric.edge_data import is_numpy
 from resolvent.constrained.metric.lagrangian import ROUNDED, Measured
+from resolvent.constrained.metric.matrix_rows import check_covariance, symmetric
 from resolvent.constrained.metric.rows import (
     RowList,
     RowMultipliers,
@@ -32,35 +33,38 @@ class Separated(Problem):
 
     The rows are written down as A and b, or an oracle finds those that a point violates; with both,
     the written ones are the few that methods always keep. f is a weighted square,
-    `sum_j w_j (x_j - c_j)^2 / 2`, or an entropy, `sum_j w_j (x_j log(x_j / c_j) - x_j + c_j)`.
+    `sum_j w_j (x_j - c_j)^2 / 2`, an entropy, `sum_j w_j (x_j log(x_j / c_j) - x_j + c_j)`, or the
+    divergence `tr(C^-1 X) - log det(C^-1 X) - d` of positive definite matrices X, [d, d], x being
+    X row by row. Rows that are not symmetric then stand for their symmetric parts.
 
     The certificate is the largest of three numbers, for the multipliers of the witness. `violation`
     is the largest `<a_i, x> - b_i` over the largest entry of a_i and the largest of x and c.
     `stationarity` is the largest difference of x from the minimizer of the Lagrangian. `gap` is the
     divergence of these two points plus multipliers times slacks, over the value of sum_j w_j (x_j^2
-    + c_j^2) / 2 (entropy: sum_j w_j (x_j + c_j)); for a feasible x it is f(x) less the dual value.
-    Without a witness, multipliers of the written rows that x attains are looked for by nonnegative
-    least squares. The rows of a witness that an oracle has given are taken for true.
+    + c_j^2) / 2 (entropy: sum_j w_j (x_j + c_j), "logdet": d); for a feasible x it is f(x) less the
+    dual value. Without a witness, multipliers of the written rows that x attains are looked for by
+    nonnegative least squares. The rows of a witness that an oracle has given are taken for true.
 
     Where no point meets all rows methods end with reason `infeasible`. If the detail `infeasible`
     is true it is proved, up to points a million times as large as the data: the witness adds up
     rows to one that nothing meets.
 
     Args:
-        centre: [n], c: finite, and positive for the entropy.
+        centre: [n], c: finite, and positive for the entropy; a positive definite matrix, row by
+            row, for "logdet".
         A: [m, n], NumPy or SciPy sparse.
         b: [m], or one number.
         oracle: called as `oracle(x)`; returns rows (A, b) that x violates, or as many as it likes,
             but some while there are any; None or no rows where there are none.
-        weights: [n], positive; None for 1.
-        function: "squares" or "entropy".
+        weights: [n], positive; None for 1, as it must be for "logdet".
+        function: "squares", "entropy" or "logdet".
         lower: [n], or one number: bounds of x, which are kept as written rows.
         upper: the same.
 
     Raises:
         TypeError: for data that are no real numbers or are traced; for an oracle that is none.
         ValueError: for shapes that do not fit, NaN, weights that are not positive, a centre outside
-            the entropy's domain, lower bounds above upper ones, rows without entries.
+            the function's domain, lower bounds above upper ones, rows without entries.
 
     Example:
         ```python
@@ -119,6 +123,8 @@ class Separated(Problem):
                 needed="positive ones for the entropy",
                 advice="Leave unknowns out whose centre is 0: they stay 0.",
             )  # fmt: skip
+        if function == "logdet":
+            check_covariance(c, weights)
         w = _vector("weights", 1.0 if weights is None else weights, c.size)
         finite("weights", w)
         if not (w > 0).all():
@@ -127,6 +133,7 @@ class Separated(Problem):
                 needed="positive ones", advice="f must be strictly convex.",
             )  # fmt: skip
         A, b = _with_bounds(*written("A", A, "b", b, c.size), lower, upper)
+        A = symmetric("A", A) if function == "logdet" else A
         vars(self).update(
             centre=c.astype(np.float64), inverse=1.0 / w, A=A, b=b, oracle=oracle,
             function=function, dtype=np.dtype(c.dtype).name, numpy=is_numpy(centre),
@@ -170,7 +177,8 @@ class Separated(Problem):
                 TypeError, "oracle", given=f"a {type(answer).__name__} as its answer",
                 needed="a pair (A, b), or None", advice="Return the violated rows of A x <= b.",
             )  # fmt: skip
-        return written("oracle", answer[0], "oracle", answer[1], self.n)
+        A, b = written("oracle", answer[0], "oracle", answer[1], self.n)
+        return (symmetric("oracle", A) if self.function == "logdet" else A), b
 
     def measured(self, x: Any, rows: RowList, asked: Any = None) -> Measured:
         """A point and multipliers against the conditions of optimality.
@@ -228,22 +236,16 @@ class Separated(Problem):
         if not total < 0:
             return False
         pull = matrix.T @ used.z
-        if self.function == "entropy":
-            pull = np.minimum(pull, 0.0)
         # What adding up the rows may have lost.
         lost = ROUNDED * (abs(matrix).T @ used.z)
         length = max(float(np.abs(self.centre).max()), float(np.abs(bounds).max()))
-        return float((np.abs(pull) + lost).sum()) * _FAR * length < -total
+        return self.bregman.depth(pull, lost) * _FAR * length < -total
 
     def multipliers_at(self, x: Any) -> RowList:
         """Multipliers of written rows that are attained, which make x optimal if any do."""
         from scipy.optimize import nnls
 
-        if self.function == "entropy":
-            safe = np.maximum(x, np.finfo(float).tiny)
-            force = -np.log(safe / self.centre) / self.inverse
-        else:
-            force = (self.centre - x) / self.inverse
+        force = self.bregman.force(self.centre, self.inverse, x)
         slack = self.b - self.A @ x
         size = np.abs(self.A).max(axis=1).toarray().ravel() * max(float(np.abs(x).max()), 1.0)
         tight = np.flatnonzero(slack <= 1e-6 * (size + np.abs(self.b)))
