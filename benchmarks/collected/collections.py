@@ -23,8 +23,10 @@ def sketching():
     return [{**_described(name, True), "sketched": True} for name in SKETCHING.split()]
 
 
-def _described(name, equations):
-    return {"name": name, "from": "sif", "given": name, "equations": equations}
+def _described(name, equations, bounded=False):
+    return {
+        "name": name, "from": "sif", "given": name, "equations": equations, "bounded": bounded,
+    }  # fmt: skip
 
 
 def _asked(message):
@@ -51,6 +53,6 @@ def _read(pipe):
             alone = problem.lacks("equality_constraints_alone") is None
             alone = alone and problem.lacks("at_most_as_many_equations_as_unknowns") is None
         if group == kind or alone == (kind == "equations"):
-            found.append(_described(name, alone))
+            found.append(_described(name, alone, group == "bounded"))
     pipe.send(found)
     pipe.recv()

@@ -8,7 +8,7 @@ class Solver(Collected):
     parameters = {
         "method": [
             "augmented-lagrangian", "interior-point", "newton", "l1-sqp", "minres", "kaczmarz",
-            "gaussian",
+            "gaussian", "projected-newton",
         ]
     }  # fmt: skip
     requirements = ["pip::resolvent"]
@@ -20,6 +20,8 @@ class Solver(Collected):
             return False
         if self.method in ("kaczmarz", "gaussian"):
             return problem.get("sketched", False)
+        if self.method == "projected-newton":
+            return problem.get("bounded", False)
         every = self.method in ("augmented-lagrangian", "interior-point")
         return every or problem["equations"]
 
@@ -38,6 +40,7 @@ def prepare(problem, rtol, limit, method):
     chosen = {
         "augmented-lagrangian": rs.constrained.AugmentedLagrangian,
         "interior-point": rs.constrained.PrimalDualInteriorPoint,
+        "projected-newton": rs.constrained.ProjectedNewton,
         "newton": lambda: rs.constrained.SketchedNewton("exact"),
         "kaczmarz": rs.constrained.SketchedNewton,
         "gaussian": lambda: rs.constrained.SketchedNewton("gaussian"),
