@@ -73,9 +73,8 @@ class PolynomialProximalGradient(Method):
 
     in "gradient"; in "fast" the same from a point that Nesterov's momentum leads to. P^-1 is never
     formed: the step is found from its dual by accelerated inner steps, begun where the last ones
-    ended. Without a second term they are one, and the method is
-    [`PolynomialGradient`][resolvent.smooth.PolynomialGradient]; with degree 0 they are one as well,
-    and it is [`ProximalGradient`][resolvent.composite.ProximalGradient].
+    ended. Without a second term they are one, and the method is `smooth.PolynomialGradient`; with
+    degree 0 they are one as well, and it is `ProximalGradient`.
 
     M is doubled until f is below the model of the step, and tried at half of that in the next one;
     "fast" does not lower it.
