@@ -84,21 +84,29 @@ def test_negative_curvature_counts_as_much_as_it_is(bend):
 
 
 def humps(x, args):
-    """Either a bowl full of humps, or losses whose gradient is never zero for rounding."""
-    rough, A = args
+    """A bowl full of humps, losses whose gradient is never zero for rounding, or a flat minimum."""
+    rough, A, large = args
     bowl = jnp.sin(20 * x[0]) ** 2 * jnp.sin(20 * x[1]) ** 2 + 0.05 * (x @ x)
-    return jnp.where(rough, bowl, soft(x, (A,)))
+    flat = 1 + ((A @ x) ** 4).sum() + large - large
+    return jnp.where(rough, bowl, jnp.where(large > 0, flat, soft(x, (A,))))
+
+
+def over(rough, large):
+    A, start = np.random.default_rng(2).standard_normal((20, 2)), np.array([-506.0, -506.2])
+    args = np.array(rough), A, np.array(large)
+    return rs.Minimize(humps, args, x0=start if rough else start / 500)
 
 
 def test_only_steps_without_progress_of_any_kind_end_a_solve():
     """Over the humps f falls at nearly every step, the gradient for thousands of steps at none."""
-    A = np.random.default_rng(2).standard_normal((20, 2))
-    rough, fine = (
-        rs.Minimize(humps, (np.array(one), A), x0=np.array([-506.0, -506.2]) / scale)
-        for one, scale in ((True, 1.0), (False, 500.0))
-    )
-    assert rs.solve(rough, TrustRegion(), rtol=1e-6).steps > 2000
-    sol = rs.solve(fine, TrustRegion(), rtol=0.0, throw=False)
+    assert rs.solve(over(True, 0.0), TrustRegion(), rtol=1e-6).steps > 2000
+    sol = rs.solve(over(False, 0.0), TrustRegion(), rtol=0.0, throw=False)
     assert sol.reason is rs.Reason.stalled
     assert sol.certificate.value <= 1e-15
     assert sol.steps <= 1100
+
+
+def test_gradients_come_down_further_than_differences_of_values_show():
+    """Of f nine digits are left where terms cancel, of its gradient all."""
+    sol = rs.solve(over(False, 1e7), TrustRegion(), rtol=1e-11)
+    assert sol.steps < 40

@@ -34,9 +34,9 @@ class TrustRegionState(NamedTuple):
     radius: Any
     merit: Any
     least: Any
-    """The lowest merit so far."""
+    """The lowest value and the lowest merit so far."""
     idle: Any
-    """Steps since it, or the value, came down."""
+    """Steps since one of them came down."""
     status: Any
     gradients: Any
     hessians: Any
@@ -49,7 +49,9 @@ class TrustRegion(Method):
     Solves `Minimize` problems: h minimizes <g, h> + <h, H h> / 2 for ||h|| <= radius, where g and H
     are gradient and Hessian at x, and x <- x + h is taken where f falls by at least 1e-4 of what
     the model says. The radius shrinks to half of ||h|| where f falls by less than a quarter of
-    that, and grows to twice ||h|| where it falls by more than three quarters.
+    that, and grows to twice ||h|| where it falls by more than three quarters. Where that fall is
+    less than half of the digits of f show and the gradient gets smaller, the slopes at both ends of
+    the step tell how much f falls.
 
     With "exact" h is a global minimizer, from the eigenvalues of H, so that the method also leaves
     saddle points. With "truncated" h comes from conjugate gradients, which take products with H
@@ -139,8 +141,8 @@ class TrustRegion(Method):
         dtype = value.dtype
         merit = self._merit(problem, x0, gradient, parts).astype(dtype)
         return TrustRegionState(
-            x0, value, gradient, parts, jnp.asarray(radius, dtype), merit, merit, zero, zero,
-            zero + 1, zero + exact, zero + (not exact and self.radius is None),
+            x0, value, gradient, parts, jnp.asarray(radius, dtype), merit, (value, merit), zero,
+            zero, zero + 1, zero + exact, zero + (not exact and self.radius is None),
         )  # fmt: skip
 
     def _merit(self, problem: Minimize, x: Any, gradient: Any, parts: Any) -> Any:
@@ -170,8 +172,8 @@ class TrustRegion(Method):
         fall = found.fall.astype(value.dtype)
         # Where a fall cannot be seen for rounding, the model is trusted.
         ratio = (state.value - value + noise) / (fall + noise)
+        ratio = _by_slopes(state, value, gradient, found.h, fall, ratio)
         good = (ratio >= _ACCEPTED) & jnp.isfinite(gradient).all()
-        falls = good & (value < state.value - noise)
         x, value = trees.where(good, x, state.x), jnp.where(good, value, state.value)
         gradient = jnp.where(good, gradient, state.gradient)
         parts = state.spectrum
@@ -182,11 +184,14 @@ class TrustRegion(Method):
         length = found.length.astype(value.dtype)
         radius = _following(jnp.where(good, ratio, 0), length, state.radius)
         merit = self._merit(problem, x, gradient, parts).astype(state.merit.dtype)
-        idle = jnp.where(falls | (merit < state.least), 0, state.idle + 1)
+        lowest, least = state.least
+        gains = (value < lowest - rounding(lowest)) | (merit < least)
+        idle = jnp.where(gains, 0, state.idle + 1)
+        least = jnp.where(gains, jnp.minimum(lowest, value), lowest), jnp.minimum(least, merit)
         status = ending(x, value, gradient, length, ~good)
         status = jnp.where((status == 0) & (idle >= _IDLE), Reason.stalled.code, status)
         return TrustRegionState(
-            x, value, gradient, parts, radius, merit, jnp.minimum(state.least, merit), idle,
+            x, value, gradient, parts, radius, merit, least, idle,
             status.astype(jnp.int32), state.gradients + 1,
             state.hessians + good if self._exact(problem) else state.hessians,
             state.products + products,
@@ -210,6 +215,22 @@ class TrustRegion(Method):
             {"hessian": state.hessians, "factorization": state.hessians}
             if self._exact(problem) else {"product": state.products}
         )  # fmt: skip
+
+
+def _by_slopes(
+    state: TrustRegionState, value: Any, gradient: Any, h: Any, fall: Any, ratio: Any
+) -> Any:
+    """The ratio with a fall from the slopes at both ends of a step, where differences of f have
+    lost half of their digits, or more if terms of f cancel.
+
+    The gradient must get smaller, and the slopes agree with the model: across a kink they do not.
+    """
+    lost = jnp.finfo(value.dtype).eps ** 0.5 * jnp.abs(state.value)
+    hidden = (fall <= lost) & (jnp.abs(value - state.value) <= lost) & (fall > 0)
+    smaller = trees.norm(gradient) < trees.norm(state.gradient)
+    real = -0.5 * ((state.gradient + gradient) @ h).astype(value.dtype)
+    agree = jnp.abs(real - fall) <= 0.5 * fall
+    return jnp.where(hidden & smaller & agree, real / jnp.where(fall > 0, fall, 1), ratio)
 
 
 def _following(ratio: Any, length: Any, radius: Any) -> Any:
