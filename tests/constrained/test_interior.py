@@ -197,6 +197,18 @@ def test_shifts_give_the_matrix_its_eigenvalues(seed):
 
 
 @slow
+@pytest.mark.parametrize("bend", [1e-7, -1e-7])
+def test_curvature_that_rounding_hides_behind_rows_is_seen(bend):
+    """Along (1, -1) only the curvature counts, 1e-15 of what the row adds elsewhere."""
+    with jax.enable_x64(True):
+        two, J = jnp.ones(2), jnp.ones((1, 2))
+        curved = newton_step.Curved(bend * jnp.eye(2), J, 0 * two, 1e-8 * jnp.ones(1), two)
+        shift, _ = newton_step.shift_for(curved, jnp.asarray(0.0), jnp.asarray(0.0))
+        shift = float(shift)
+    assert (shift == 0) if bend > 0 else (shift > -bend)
+
+
+@slow
 def test_inequalities_that_outnumber_unknowns_are_eliminated():
     """The smaller system has the solution of the whole one, however stiff slacks are."""
     rng = np.random.default_rng(0)

@@ -31,7 +31,7 @@ def yielding(H: Any, J: Any, stiff: Any) -> Any:
     # What inequalities bend counts too: in linear programs there is nothing else.
     held = (J[J.shape[0] - stiff.size + n :] ** 2).T @ stiff[n:]
     size = jnp.abs(H).max(axis=1, initial=0.0) + stiff[:n] + held
-    size = jnp.maximum(size, root * jnp.maximum(size.max(initial=0.0), root))
+    size = jnp.maximum(size, root**0.5 * jnp.maximum(size.max(initial=0.0), root))
     return root * jnp.maximum((J**2 / size).sum(1), root)
 
 
@@ -47,7 +47,8 @@ def _blocks(curved: Curved, shift: Any) -> tuple[Any, Any]:
 def _downhill(curved: Curved, shift: Any) -> Any:
     """Whether K has as many positive eigenvalues as unknowns, and negative ones as rows.
 
-    It has where H + S + shift + J^T give^-1 J is positive definite (Sylvester, Haynsworth).
+    It has where H + S + shift + J^T give^-1 J is positive definite (Sylvester, Haynsworth). Where
+    rounding hides that behind the last part, the eigenvalues themselves are asked.
     """
     top, give = _blocks(curved, shift)
     whole = top + (curved.J.T / give) @ curved.J
@@ -55,7 +56,16 @@ def _downhill(curved: Curved, shift: Any) -> Any:
     unit = 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1))
     lower = jnp.linalg.cholesky(unit[:, None] * whole * unit, symmetrize_input=True)
     room = 10 * diagonal.size * jnp.finfo(whole.dtype).eps
-    return (diagonal > 0).all() & (jnp.diagonal(lower) ** 2 > room).all()
+    plain = (diagonal > 0).all() & (jnp.diagonal(lower) ** 2 > room).all()
+    return jax.lax.cond(plain, jnp.ones_like, lambda _: _enough_positive(curved, shift), plain)
+
+
+def _enough_positive(curved: Curved, shift: Any) -> Any:
+    """Whether as many eigenvalues of K as there are unknowns are more than rounding."""
+    _, even = _assembled(curved, shift)
+    values = jnp.linalg.eigvalsh(even)
+    room = 10 * values.size * jnp.finfo(values.dtype).eps * jnp.abs(values).max()
+    return (values > room).sum() == curved.H.shape[0]
 
 
 def shift_for(curved: Curved, least: Any, last: Any) -> tuple[Any, Any]:
@@ -96,6 +106,12 @@ class Solver(NamedTuple):
 
 def solver(curved: Curved, shift: Any) -> Solver:
     """K for a shift, and its factors."""
+    whole, even = _assembled(curved, shift)
+    return whole._replace(factors=linalg.lu_factor(even))
+
+
+def _assembled(curved: Curved, shift: Any) -> tuple[Solver, Any]:
+    """K, and the even matrix that is to be factorized."""
     n, p = curved.H.shape[0], curved.stiff.size - curved.H.shape[0]
     top, give = _blocks(curved, shift)
     kept = curved.J.shape[0] - (p if p > n else 0)
@@ -107,7 +123,7 @@ def solver(curved: Curved, shift: Any) -> Solver:
     across = give[:kept] + (curved.J[:kept] ** 2 / size).sum(1)
     unit = 1 / jnp.sqrt(jnp.concatenate([size, jnp.where(across > 0, across, 1)]))
     even, unit = jax.lax.stop_gradient((unit[:, None] * K * unit, unit))
-    return whole._replace(unit=unit, factors=linalg.lu_factor(even))
+    return whole._replace(unit=unit), even
 
 
 def matrix(solver: Solver) -> Any:

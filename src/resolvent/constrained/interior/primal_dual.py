@@ -113,7 +113,8 @@ class PrimalDualInteriorPoint(Method):
     Cost per iteration:
         f, c and h for each step size tried, nearly always one, their first derivatives once, one
         Hessian of the Lagrangian, one factorization of a matrix of n + m + p rows, for m equations
-        and p inequalities, and one of n rows for each multiple of the identity tried.
+        and p inequalities, or of n + m rows where p > n, and one of n rows for each multiple of the
+        identity tried; the eigenvalues of the first matrix where that one says no.
 
     Convergence:
         For bounded iterates, and Hessians and independent gradients of the constraints that stay
@@ -288,8 +289,11 @@ class PrimalDualInteriorPoint(Method):
         away = jnp.abs(rows).sum()
         slight = 1e3 * eps**0.5 * now.little
 
+        # The first multipliers are a guess, which may lead astray: then a step goes without them.
+        refused = ~on & ~good & (pair[0] > slight)
+        anew = refused & (before.steps == 0) & (now.y != 0).any()
         # A violation that no step brings down is made smaller for its own sake.
-        begins = ~on & ~good & (pair[0] > slight)
+        begins = refused & ~anew
         mu = 0.1 * jnp.minimum(1, rows @ rows)
         kept = jnp.where(on, now.rescue.mu, now.mu)
 
@@ -323,8 +327,9 @@ class PrimalDualInteriorPoint(Method):
         lower = jnp.where(model.box.below, jnp.minimum(mu / down, _LARGE), 0)
         upper = jnp.where(model.box.above, jnp.minimum(mu / up, _LARGE), 0)
         y = jnp.where(ends, jnp.concatenate([jnp.zeros(m, now.x.dtype), lower[n:]]), now.y)
+        y = jnp.where(anew, 0, y)
         filter = with_pair(now.filter, *pair, begins)
-        clear = (ends & ~less) | (~on & ~good & ~begins)
+        clear = (ends & ~less) | (~on & ~good & ~refused)
         filter = trees.where(clear, empty(filter.most), filter)
         far = norm(now.x) > _FAR * (1 + norm(problem.vector(problem.first)))
         idle = (~on & ~begins & done) | (~on & ~good & ~begins)
@@ -336,7 +341,7 @@ class PrimalDualInteriorPoint(Method):
         return now._replace(
             s=s, rescue=rescue, mu=mu, y=y, filter=filter, refusals=refusals,
             lower=jnp.where(again, lower, now.lower), upper=jnp.where(again, upper, now.upper),
-            least=jnp.where(again, 0, now.least), status=status.astype(jnp.int32),
+            least=jnp.where(again | anew, 0, now.least), status=status.astype(jnp.int32),
         )  # fmt: skip
 
     def measure(self, problem: Any, state: InteriorState) -> Any:
