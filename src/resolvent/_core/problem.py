@@ -76,6 +76,10 @@ class Problem(Value):
         """The same problem with its data in the engine's form."""
         return self
 
+    def judge(self, x: Any, witness: Any = None) -> Certificate:
+        """The certificate of a point outside of solves, where `certify` may need compilation."""
+        return self.certify(x, witness)
+
     def restore(self, x: Any) -> Any:
         """A point in the kind of array that the user's data have."""
         data = [leaf for leaf in jax.tree_util.tree_leaves(self) if hasattr(leaf, "shape")]

@@ -157,7 +157,7 @@ def certify(
         return problem.certify(x, witness).against(rtol, atol)
     rtol, atol = nonnegative("rtol", rtol), nonnegative("atol", atol)
     with scope(needs_double(problem)), np.errstate(all="ignore"):
-        certificate = traced.certified(problem, problem.admit(x, "x"), witness)
+        certificate = problem.judge(problem.admit(x, "x"), witness)
         return certificate.against(rtol, atol).as_numbers()
 
 

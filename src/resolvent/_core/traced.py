@@ -118,28 +118,27 @@ def _proceed(
     return state, *_facts(problem, method, state, goal, report)
 
 
-@partial(jax.jit, static_argnums=0)
-def _judge(static: _Static, dynamic: list[Any]) -> Any:
-    problem, x, witness = join(static, dynamic)
-    return problem.certify(x, witness)
+@partial(jax.jit, static_argnums=(0, 1))
+def _call(function: Any, static: _Static, dynamic: list[Any]) -> Any:
+    return function(*join(static, dynamic))
 
 
-def certified(problem: Any, x: Any, witness: Any = None) -> Any:
-    """`problem.certify(x, witness)`, as one compiled program where solves of the problem are.
+def called(function: Any, *values: Any) -> Any:
+    """`function(*values)` as one compiled program for all problems and arrays of a shape.
 
-    Operation by operation, loops would be compiled anew each time.
+    Operation by operation, loops would be compiled anew each time. The function is one of a module.
     """
-    engine = problem.engine(problem.default_method().runs_on())
-    if engine == "traced":
-        prepared = problem.prepare(engine)
-        if prepared is problem or problem.exact_forms:
-            return _judge(*split((prepared, x, witness)))
+    return _call(function, *split(values))
+
+
+def judged(problem: Any, x: Any, witness: Any = None) -> Any:
+    """`problem.certify(x, witness)`."""
     return problem.certify(x, witness)
 
 
 def compilations() -> int:
     """How many programs the traced engine has compiled in this process."""
-    programs: tuple[Any, ...] = (_launch, _proceed, _judge, _batched)
+    programs: tuple[Any, ...] = (_launch, _proceed, _call, _batched)
     return sum(program._cache_size() for program in programs)
 
 
@@ -201,7 +200,7 @@ class TracedStepper:
 
     def known(self, x: Any) -> Any:
         """The problem's view of another point."""
-        return _judge(*split((self.problem, x, None)))
+        return called(judged, self.problem, x)
 
     def point(self) -> tuple[Any, Any]:
         """The present point and its witness."""

@@ -11,6 +11,7 @@ from resolvent._core.checks import finite, is_traced, real_array, refuse
 from resolvent._core.precision import needs_double, scope
 from resolvent._core.problem import Engine, Problem
 from resolvent._core.solution import Certificate
+from resolvent._core.traced import called, judged
 from resolvent._core.value import static
 
 
@@ -38,6 +39,10 @@ class TreeProblem(Problem):
     def prepare(self, engine: Engine) -> Any:
         """The same problem with JAX's arrays."""
         return jax.tree_util.tree_map(as_jax, self)
+
+    def judge(self, x: Any, witness: Any = None) -> Any:
+        """The certificate, as one compiled program."""
+        return called(judged, self.prepare("traced"), x, witness)
 
     def restore(self, x: Any) -> Any:
         """NumPy where the first guess was NumPy."""

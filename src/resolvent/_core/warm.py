@@ -12,7 +12,6 @@ import numpy as np
 
 from resolvent._core.checks import count
 from resolvent._core.memory import Entry, Memory
-from resolvent._core.traced import certified
 from resolvent._core.value import Value, static
 
 
@@ -39,8 +38,8 @@ class WarmStart(Value):
         proposal = self.propose(problem, solutions)
         if proposal is None:
             return None
-        cold = float(np.max(np.asarray(certified(problem, start).value)))
-        warm = float(np.max(np.asarray(certified(problem, proposal).value)))
+        cold = float(np.max(np.asarray(problem.judge(start).value)))
+        warm = float(np.max(np.asarray(problem.judge(proposal).value)))
         return proposal if warm <= cold else None
 
     def remember(self, memory: Memory, x: Any) -> dict[str, Entry]:

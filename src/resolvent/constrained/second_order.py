@@ -2,11 +2,13 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import scipy.linalg
 
 from resolvent._core.checks import refuse
 from resolvent._core.precision import needs_double, scope
+from resolvent._core.traced import called
 from resolvent.constrained.conditions import Multipliers, errors, estimated, force
 from resolvent.constrained.derivatives import hessian, local
 
@@ -78,19 +80,14 @@ def second_order(
         )  # fmt: skip
     x = problem.admit(x, "x")
     with scope(needs_double(problem)):
-        v = problem.vector(x)
-        at, bounds = local(problem, v), problem.bounds_at(v)
-        pair = estimated(v, at, bounds) if multipliers is None else Multipliers(*multipliers)
-        total = errors(v, at, pair, bounds, problem.scale(x)).total
-        stationary = bool(total <= tolerance * problem.scale(x))
-        H, slope = np.array(hessian(problem, v, *pair)), np.array(force(at, pair))
-        v, z, h = np.array(v), np.asarray(pair.inequalities), np.array(at.inequalities)
-        rows = np.array(at.jacobian), np.array(at.slopes)
+        found = jax.device_get(called(_seen, problem, problem.vector(x), multipliers))
+    v, pair, h, rows, bounds, (error, scale), H, slope = found
+    z, stationary = pair.inequalities, bool(error <= tolerance * scale)
     room = tolerance * (1 + max((float(np.abs(part).max(initial=0)) for part in pair), default=0))
     held, weak = z > room, (np.abs(z) <= room) & (np.abs(h) <= room)
     free, loose = np.ones(v.size, bool), False
     if bounds is not None:
-        low, high = (np.array(bound) for bound in bounds)
+        low, high = bounds
         below, above = v - low <= room, high - v <= room
         # A bound bears only what pushes against it.
         free = ~((below & (slope > room)) | (above & (slope < -room)) | (below & above))
@@ -105,3 +102,13 @@ def second_order(
         not (weak.any() or loose), along.shape[1] == max(int(free.sum()) - len(across), 0),
         stationary,
     )  # fmt: skip
+
+
+def _seen(problem: Any, v: Any, multipliers: Any) -> tuple[Any, ...]:
+    """What there is to see at a point: multipliers, constraints, the error, the Hessian."""
+    at, bounds = local(problem, v), problem.bounds_at(v)
+    pair = estimated(v, at, bounds) if multipliers is None else Multipliers(*multipliers)
+    scale = problem.scale(v)
+    error = errors(v, at, pair, bounds, scale).total, scale
+    rows, curved = (at.jacobian, at.slopes), hessian(problem, v, *pair)
+    return v, pair, at.inequalities, rows, bounds, error, curved, force(at, pair)
