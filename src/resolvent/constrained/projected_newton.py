@@ -99,7 +99,6 @@ class ProjectedNewton(Method):
     solves: ClassVar = (ConstrainedProblem,)
     needs: ClassVar[tuple[str, ...]] = ("bounds_alone",)
     engines: ClassVar = ("traced",)
-    monitored: ClassVar[int] = 200
 
     def __post_init__(self) -> None:
         if self.radius is not None:
