@@ -293,8 +293,10 @@ def test_methods_for_equations_refuse_the_rest_in_words():
         single = rs.ConstrainedProblem(lambda x: x @ x, lambda x: x[0], x0=np.ones(2))
         with pytest.raises(ValueError, match=r"multipliers: given shape \(3,\)"):
             rs.solve(single, type(method)(multipliers=np.ones(3)))
-    assert isinstance(mixed.default_method(), rs.constrained.AugmentedLagrangian)
-    assert isinstance(many.default_method(), rs.constrained.AugmentedLagrangian)
+    assert isinstance(mixed.default_method(), rs.constrained.PrimalDualInteriorPoint)
+    assert isinstance(many.default_method(), rs.constrained.PrimalDualInteriorPoint)
+    large = rs.ConstrainedProblem(lambda x: x @ x, inequalities=lambda x: x[0], x0=np.ones(2001))
+    assert isinstance(large.default_method(), rs.constrained.AugmentedLagrangian)
     boxed = rs.ConstrainedProblem(lambda x: x @ x, bounds=(0.0, None), x0=np.ones(2))
     assert isinstance(boxed.default_method(), rs.constrained.ProjectedNewton)
 

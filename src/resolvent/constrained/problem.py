@@ -20,6 +20,8 @@ from resolvent.constrained.bounds import admitted_bounds
 from resolvent.constrained.conditions import Multipliers
 from resolvent.constrained.pattern import Pattern, admitted_pattern, check_patterns
 
+_FACTORIZED = 2000  # rows of the matrix that interior points factorize, up to which it is no burden
+
 
 class ConstrainedProblem(TreeProblem):
     """Minimize f(x) subject to c(x) = 0, h(x) <= 0 and lower <= x <= upper.
@@ -344,9 +346,10 @@ class ConstrainedProblem(TreeProblem):
         return "function"
 
     def default_method(self) -> Any:
-        """Newton's method for equations that may be independent, or within bounds, else the
-        augmented Lagrangian."""
+        """Newton's method for equations that may be independent, or within bounds; else an interior
+        point, or the augmented Lagrangian where its matrices would be large."""
         from resolvent.constrained.augmented_lagrangian import AugmentedLagrangian
+        from resolvent.constrained.interior.primal_dual import PrimalDualInteriorPoint
         from resolvent.constrained.projected_newton import ProjectedNewton
         from resolvent.constrained.sketched_newton import SketchedNewton
 
@@ -354,7 +357,8 @@ class ConstrainedProblem(TreeProblem):
             return SketchedNewton("exact", scaled=True, stretch=2.0)
         if self.missing(ProjectedNewton.needs) is None:
             return ProjectedNewton()
-        return AugmentedLagrangian()
+        rows = self.unknowns() + self.counts()[0]
+        return PrimalDualInteriorPoint() if rows <= _FACTORIZED else AugmentedLagrangian()
 
     def describe(self) -> str:
         """Size of the unknown and the kinds of constraints."""
