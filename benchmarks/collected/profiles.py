@@ -77,7 +77,9 @@ def figure(df: pd.DataFrame, path) -> None:
                     np.r_[1.0, factors, FURTHEST], np.r_[0.0, share, share[-1:]], where="post",
                     linestyle="-" if ours else "--", color=color[name], label=name.lower(),
                 )  # fmt: skip
-            at.set(xscale="log", xlim=(1, FURTHEST), ylim=(0, 1), xlabel=f"{words} over the least")
+            at.set(
+                xscale="log", xlim=(0.9, FURTHEST), ylim=(0, 1.03), xlabel=f"{words} over the least"
+            )
             at.set_title(data, fontsize=9)
             at.legend(fontsize=7, loc="lower right")
         row[0].set_ylabel("share of the problems")
