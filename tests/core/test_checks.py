@@ -98,6 +98,15 @@ def test_between_is_open_and_excludes_nan(value):
             checks.between("omega", value, 0.0, 2.0, "It diverges there.")
 
 
+@pytest.mark.parametrize(("closed", "inside", "outside"), [("low", 0.0, 2.0), ("high", 2.0, 0.0)])
+def test_between_may_have_one_of_its_ends(closed, inside, outside):
+    checks.between("omega", inside, 0.0, 2.0, "It diverges there.", closed=closed)
+    sign = "<= omega" if closed == "low" else "omega <="
+    for value in (outside, np.nan, -1.0, 3.0):
+        with pytest.raises(ValueError, match=sign):
+            checks.between("omega", value, 0.0, 2.0, "It diverges there.", closed=closed)
+
+
 @pytest.mark.parametrize("value", ["1.0", None, [1.0], 1j])
 def test_between_refuses_what_is_no_number(value):
     with pytest.raises((TypeError, ValueError), match=VOICE):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
 from suite import terms
-from suite.vectors import Vectors
+from suite.vectors import Vectors, VectorSample
 
 import resolvent as rs
 
@@ -25,7 +25,7 @@ def squares(x: Any, args: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Regression:
+class Regression(VectorSample):
     """One elastic net or constrained least squares, its data in double precision, its answer."""
 
     problem: Any
@@ -77,13 +77,6 @@ class Regression:
         if isinstance(self.problem, rs.GeneralizedLinear):
             return self.problem.design.matrix, self.problem.y
         return self.problem.args
-
-    @property
-    def like(self) -> tuple[Any, ...]:
-        return (self.problem.first,)
-
-    def view(self, x: Any) -> np.ndarray:
-        return np.asarray(x)
 
     def measure(self, x: Any) -> float:
         """The certificate's value in double precision."""

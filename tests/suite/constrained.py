@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from suite.boxes import Boxes
-from suite.vectors import Vectors
+from suite.vectors import Vectors, VectorSample
 
 import resolvent as rs
 
@@ -26,7 +26,7 @@ def surface(x: Any, args: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Nearest:
+class Nearest(VectorSample):
     """The nearest point of an ellipsoid in a plane."""
 
     problem: Any
@@ -60,18 +60,6 @@ class Nearest:
         """What a relative tolerance refers to."""
         return self.r
 
-    @property
-    def arrays(self) -> list[np.ndarray]:
-        """The problem's own data as it stands."""
-        return [np.array(part) for part in self.problem.args]
-
-    @property
-    def like(self) -> tuple[Any, ...]:
-        return (self.problem.first,)
-
-    def view(self, x: Any) -> np.ndarray:
-        return np.asarray(x)
-
     def measure(self, x: Any) -> float:
         """The certificate's value in double precision."""
         x = np.asarray(x, np.float64)
@@ -84,11 +72,6 @@ class Nearest:
         """What rounding alone can do to the certificate in `dtype`."""
         size = self.r + np.linalg.norm(self.b) * (1 + self.W.max())
         return float(20 * np.finfo(dtype).eps * size)
-
-    def error(self, x: Any) -> float:
-        """Relative distance to the answer."""
-        away = float(np.linalg.norm(np.asarray(x, np.float64) - self.answer))
-        return away / float(np.linalg.norm(self.answer))
 
     def allowed(self, value: float) -> float:
         """The error that a certificate of `value` can hide."""

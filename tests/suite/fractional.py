@@ -5,7 +5,7 @@ import functools
 from typing import Any
 
 import numpy as np
-from suite.vectors import Vectors
+from suite.vectors import Vectors, VectorSample
 
 import resolvent as rs
 
@@ -14,7 +14,7 @@ THETA = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearRatio:
+class LinearRatio(VectorSample):
     """(||A x - b||^2 / 2 + 1) / (d^T x + 1) on a box, its data in double precision."""
 
     problem: Any
@@ -58,13 +58,6 @@ class LinearRatio:
     def arrays(self) -> list[np.ndarray]:
         """The problem's own data as it stands."""
         return [np.array(part) for part in (self.problem.f.A, self.problem.f.b, self.problem.g.d)]
-
-    @property
-    def like(self) -> tuple[Any, ...]:
-        return (self.problem.first,)
-
-    def view(self, x: Any) -> np.ndarray:
-        return np.asarray(x)
 
     def measure(self, x: Any) -> float:
         """The certificate's value in double precision."""

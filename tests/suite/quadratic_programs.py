@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
-from suite.vectors import Vectors
+from suite.vectors import Vectors, VectorSample
 
 import resolvent as rs
 
 
 @dataclasses.dataclass(frozen=True)
-class Program:
+class Program(VectorSample):
     """One program between bounds of x, its data in double precision, and its answer."""
 
     problem: Any
@@ -53,13 +53,6 @@ class Program:
         """The problem's own data as it stands."""
         problem = self.problem
         return [np.array(part) for part in (problem.P.matrix, problem.q, problem.lower)]
-
-    @property
-    def like(self) -> tuple[Any, ...]:
-        return (self.problem.first,)
-
-    def view(self, x: Any) -> np.ndarray:
-        return np.asarray(x)
 
     def measure(self, x: Any) -> float:
         """The certificate's value in double precision."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from suite.vectors import Vectors
+from suite.vectors import Vectors, VectorSample
 
 import resolvent as rs
 
@@ -22,7 +22,7 @@ def logistic(x: Any, args: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Fit:
+class Fit(VectorSample):
     """One regression, its data in double precision, its answer."""
 
     problem: Any
@@ -69,13 +69,6 @@ class Fit:
     def arrays(self) -> list[np.ndarray]:
         """The problem's own data as it stands."""
         return [np.array(part) for part in self.problem.args[:2]]
-
-    @property
-    def like(self) -> tuple[Any, ...]:
-        return (self.problem.first,)
-
-    def view(self, x: Any) -> np.ndarray:
-        return np.asarray(x)
 
     def measure(self, x: Any) -> float:
         """The certificate's value in double precision."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from suite.vectors import Vectors
+from suite.vectors import Vectors, VectorSample
 
 import resolvent as rs
 
@@ -43,7 +43,7 @@ def lowered(kind: str, p: float, column: Any, r: Any, x: float) -> float:
 
 
 @dataclasses.dataclass(frozen=True)
-class Recovery:
+class Recovery(VectorSample):
     """One problem, its data in double precision, and its answer."""
 
     problem: Any
@@ -85,13 +85,6 @@ class Recovery:
     def arrays(self) -> list[np.ndarray]:
         """The problem's own data as it stands."""
         return [np.array(self.problem.A), np.array(self.problem.b)]
-
-    @property
-    def like(self) -> tuple[Any, ...]:
-        return (self.problem.first,)
-
-    def view(self, x: Any) -> np.ndarray:
-        return np.asarray(x)
 
     def measure(self, x: Any) -> float:
         """The certificate's value in double precision."""

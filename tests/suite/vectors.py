@@ -45,3 +45,27 @@ class Vectors:
     def bad_guesses(self) -> list[tuple[Any, type]]:
         """What is no first guess, and how it is refused."""
         return bad_vectors(self.size)
+
+
+class VectorSample:
+    """What referees share whose problems have a first guess, and whose answers are vectors."""
+
+    problem: Any
+    answer: Any
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """The problem's own data as it stands."""
+        return [np.array(part) for part in self.problem.args]
+
+    @property
+    def like(self) -> tuple[Any, ...]:
+        return (self.problem.first,)
+
+    def view(self, x: Any) -> np.ndarray:
+        return np.asarray(x)
+
+    def error(self, x: Any) -> float:
+        """Relative distance to the answer."""
+        away = float(np.linalg.norm(np.asarray(x, np.float64) - self.answer))
+        return away / float(np.linalg.norm(self.answer))

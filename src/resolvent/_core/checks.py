@@ -158,8 +158,11 @@ def count(name: str, value: int, *, least: int = 0) -> int:
     return int(value)
 
 
-def between(name: str, value: float, low: float, high: float, why: str) -> None:
-    """A parameter of an open interval; `why` says what fails outside it."""
+def between(
+    name: str, value: float, low: float, high: float, why: str, *, closed: str = ""
+) -> None:
+    """A parameter of an interval, open but for the end that `closed` names, "low" or "high"; `why`
+    says what fails outside it."""
     if isinstance(value, Tracer):
         return
     if np.ndim(value) or not isinstance(value, int | float | np.number | np.ndarray | jax.Array):
@@ -167,10 +170,14 @@ def between(name: str, value: float, low: float, high: float, why: str) -> None:
             TypeError, name, given=f"{type(value).__name__} {value!r}", needed="a real number",
             advice="Pass a Python float.",
         )  # fmt: skip
-    if np.iscomplexobj(value) or not low < value < high:
-        refuse(
-            ValueError, name, given=f"{value}", needed=f"{low} < {name} < {high}", advice=why,
-        )  # fmt: skip
+    within = not np.iscomplexobj(value) and (
+        low < value < high or (closed == "low" and value == low)
+        or (closed == "high" and value == high)
+    )  # fmt: skip
+    if not within:
+        first, last = ("<=" if closed == end else "<" for end in ("low", "high"))
+        needed = f"{low} {first} {name} {last} {high}"
+        refuse(ValueError, name, given=f"{value}", needed=needed, advice=why)
 
 
 def one_of(name: str, value: Any, allowed: Iterable[Any]) -> None:

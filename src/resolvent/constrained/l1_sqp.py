@@ -200,7 +200,8 @@ class L1SQP(Method):
         for name in ("kappa", "feasible", "sigma", "decrease", "singular"):
             between(name, getattr(self, name), 0.0, 1.0, "It is a share.")
         between("nu", self.nu, 1.0, infinity, "The weight must grow.")
-        between("stretch", self.stretch, 1.0 - 1e-12, infinity, "Steps do not become shorter.")
+        why = "Steps do not become shorter."
+        between("stretch", self.stretch, 1.0, infinity, why, closed="low")
 
     def check(self, problem: Any) -> None:
         admitted_multipliers(self.multipliers, problem)

@@ -173,7 +173,8 @@ class SketchedNewton(Method):
         if isinstance(self.theta, str):
             one_of("theta", self.theta, ("power", "residual"))
         else:
-            between("theta", self.theta, 0.0, 1.0 + 1e-12, "Descent is proved for these.")
+            why = "Descent is proved for these."
+            between("theta", self.theta, 0.0, 1.0, why, closed="high")
         if not isinstance(self.eta, tuple | list) or len(self.eta) != 2:
             refuse(
                 TypeError, "eta", given=f"{self.eta!r}", needed="a pair (eta_1, eta_2)",
@@ -186,7 +187,8 @@ class SketchedNewton(Method):
             between(name, getattr(self, name), 0.0, infinity, "It is a positive size.")
         between("beta", self.beta, 0.0, 0.5, "Unit steps are accepted near an answer for these.")
         between("nu", self.nu, 1.0, infinity, "The weights must change.")
-        between("stretch", self.stretch, 1.0 - 1e-12, infinity, "Steps do not become shorter.")
+        why = "Steps do not become shorter."
+        between("stretch", self.stretch, 1.0, infinity, why, closed="low")
         between("singular", self.singular, 0.0, 1.0, "It is a share of the largest one.")
 
     def check(self, problem: Any) -> None:

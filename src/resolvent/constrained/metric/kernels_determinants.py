@@ -3,6 +3,8 @@
 import numba
 import numpy as np
 
+from resolvent.constrained.metric.kernels_rows import narrowed
+
 _ROOT_STEPS = 200
 _ONE_RANK = 1e-13  # what is left of a row of rank one beside its largest entry
 
@@ -82,13 +84,7 @@ def _along(mu, bound, z):
     theta = 0.5 * (low + high)
     for _ in range(_ROOT_STEPS):
         total, slope = _excess(mu, theta, bound)
-        if total > 0.0:
-            high = theta
-        else:
-            low = theta
-        following = theta - total / slope if slope > 0.0 else low
-        if not low < following < high:
-            following = 0.5 * (low + high)
+        low, high, following = narrowed(theta, total, slope, low, high)
         if following == theta:
             break
         theta = following

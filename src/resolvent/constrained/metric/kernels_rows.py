@@ -30,6 +30,20 @@ def _curved(columns, coefficients, begin, end, x, inverse, theta):
 
 
 @numba.njit(nogil=True)
+def narrowed(theta, excess, slope, low, high):
+    """A bracket of an increasing function's root after a look at theta, and where to look next: by
+    Newton's method, or in the middle where that leads out."""
+    if excess > 0.0:
+        high = theta
+    else:
+        low = theta
+    following = theta - excess / slope if slope > 0.0 else low
+    if not low < following < high:
+        following = 0.5 * (low + high)
+    return low, high, following
+
+
+@numba.njit(nogil=True)
 def _root(columns, coefficients, begin, end, bound, x, inverse, low, high, room):
     """The theta between low and high at which the row holds as an equation."""
     theta = 0.5 * (low + high)
@@ -38,13 +52,7 @@ def _root(columns, coefficients, begin, end, bound, x, inverse, low, high, room)
         excess = total - bound
         if abs(excess) <= max(1e-16 * (size + abs(bound)), 0.5 * room):
             break
-        if excess > 0.0:
-            high = theta
-        else:
-            low = theta
-        following = theta - excess / slope if slope > 0.0 else low
-        if not low < following < high:
-            following = 0.5 * (low + high)
+        low, high, following = narrowed(theta, excess, slope, low, high)
         if following == theta:
             break
         theta = following
