@@ -7,8 +7,8 @@ class Solver(Collected):
     name = "resolvent"
     parameters = {
         "method": [
-            "augmented-lagrangian", "interior-point", "newton", "l1-sqp", "minres", "kaczmarz",
-            "gaussian", "projected-newton",
+            "default", "augmented-lagrangian", "interior-point", "newton", "l1-sqp", "minres",
+            "kaczmarz", "gaussian", "projected-newton",
         ]
     }  # fmt: skip
     requirements = ["pip::resolvent"]
@@ -22,7 +22,7 @@ class Solver(Collected):
             return problem.get("sketched", False)
         if self.method == "projected-newton":
             return problem.get("bounded", False)
-        every = self.method in ("augmented-lagrangian", "interior-point")
+        every = self.method in ("default", "augmented-lagrangian", "interior-point")
         return every or problem["equations"]
 
     def chosen(self):
@@ -38,6 +38,7 @@ def prepare(problem, rtol, limit, method):
     import resolvent as rs
 
     chosen = {
+        "default": lambda: None,
         "augmented-lagrangian": rs.constrained.AugmentedLagrangian,
         "interior-point": rs.constrained.PrimalDualInteriorPoint,
         "projected-newton": rs.constrained.ProjectedNewton,
