@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from resolvent._core.compiling import program
 from resolvent._core.host import Chunk
 from resolvent._core.memory import Memory
 from resolvent._core.randomness import jax_key
@@ -99,7 +100,7 @@ def _facts(problem: Any, method: Any, state: Any, target: Any, report: Any) -> A
     return x, witness, certificate, dict.fromkeys(calls, 0), floats, integers
 
 
-@partial(jax.jit, static_argnums=0)
+@program(0)
 def _launch(static: _Static, dynamic: list[Any], rtol: Any, atol: Any, steps: Any) -> Any:
     problem, method, x0, memory, key, given = join(static, dynamic)
     target = _norm_target(problem.scale(x0), rtol, atol)
@@ -108,7 +109,7 @@ def _launch(static: _Static, dynamic: list[Any], rtol: Any, atol: Any, steps: An
     return state, *_facts(problem, method, state, target, report)
 
 
-@partial(jax.jit, static_argnums=0)
+@program(0)
 def _proceed(
     static: _Static, dynamic: list[Any], state: Any, goal: Any, steps: Any, refresh: Any
 ) -> Any:
@@ -118,7 +119,7 @@ def _proceed(
     return state, *_facts(problem, method, state, goal, report)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@program(0, 1)
 def _call(function: Any, static: _Static, dynamic: list[Any]) -> Any:
     return function(*join(static, dynamic))
 
@@ -138,8 +139,7 @@ def judged(problem: Any, x: Any, witness: Any = None) -> Any:
 
 def compilations() -> int:
     """How many programs the traced engine has compiled in this process."""
-    programs: tuple[Any, ...] = (_launch, _proceed, _call, _batched)
-    return sum(program._cache_size() for program in programs)
+    return sum(one.compilations() for one in (_launch, _proceed, _call, _batched))
 
 
 class TracedStepper:
@@ -349,7 +349,7 @@ def unrolled(
     return _ended(problem, method, x0, state, done, reason, certificate, rtol, atol)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@program(0, 1)
 def _batched(
     static: _Static,
     axes: tuple[int | None, ...],
