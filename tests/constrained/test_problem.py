@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.optimize import nnls
+from scipy.optimize import Bounds, nnls
+from scipy.sparse import csr_array
 
 import resolvent as rs
 from resolvent.constrained import Multipliers
@@ -266,6 +267,11 @@ REFUSED = {
     "one bound": (TypeError, {"bounds": 1.0}),
     "bounds of another tree": (ValueError, {"bounds": ({"a": 1.0}, None)}),
     "zero unit": (ValueError, {"unit": 0.0}),
+    "a pair a number": (TypeError, {"bounds": [(0.0, 1.0), (0.0, 1.0)]}),
+    "three pairs": (TypeError, {"bounds": [(0.0, 1.0)] * 3}),
+    "functions of NumPy": (TypeError, {"f": lambda x: np.log(x[0])}),
+    "args that are not given": (TypeError, {"equalities": lambda x, args: x[0] - args}),
+    "args that are not taken": (TypeError, {"f": lambda x: x @ x, "args": 1.0}),
     "NaN start": (ValueError, {"x0": np.array([np.nan, 0.0])}),
     "empty start": (ValueError, {"x0": np.zeros(0)}),
 }
@@ -278,6 +284,55 @@ def test_bad_problems_are_refused(name):
     good = {"f": lambda x: x @ x, "x0": np.ones(2)}
     with pytest.raises(kind, match=VOICE.format(argument)):
         rs.ConstrainedProblem(**{**good, **given})
+
+
+def test_multipliers_that_are_given_have_the_shapes_of_the_constraints():
+    for wrong in ((np.zeros(3), np.zeros(2)), (np.zeros(2),)):
+        with pytest.raises(ValueError, match=VOICE.format("multipliers")):
+            rs.certify(PROBLEM, HERE, wrong)
+        with pytest.raises(ValueError, match=VOICE.format("multipliers")):
+            rs.constrained.second_order(PROBLEM, HERE, wrong)
+    with pytest.raises(ValueError, match=VOICE.format("tolerance")):
+        rs.constrained.second_order(PROBLEM, HERE, tolerance=-1.0)
+
+
+def test_numbers_in_python_and_bounds_of_scipy_are_understood():
+    """A system of equations as a problem whose objective is constant."""
+    problem = rs.ConstrainedProblem(
+        lambda x: 0.0, lambda x: [x[0] * x[1] - 2, 0.0], bounds=Bounds(1.0, [1.5, 3.0]),
+        x0=np.array([1.5, 2.0]),
+    )  # fmt: skip
+    assert problem.counts() == (2, 0)
+    assert np.array_equal(problem.gradient(np.ones(2)), [0.0, 0.0])
+    assert np.array_equal(problem.jacobian(np.ones(2)), [[1.0, 1.0], [0.0, 0.0]])
+    assert np.array_equal(problem.lower, [1.0, 1.0])
+    assert np.array_equal(problem.upper, [1.5, 3.0])
+    assert rs.ConstrainedProblem(lambda x: x @ x, bounds=(None, None), x0=HERE).lower is None
+
+
+def test_what_is_left_of_the_gradient_is_what_bounds_bear():
+    problem = rs.ConstrainedProblem(
+        lambda x: (x - 2) @ (x - 2), lambda x: x[0] - x[1], bounds=(None, 1.0), x0=np.zeros(2)
+    )
+    left = problem.lagrangian_gradient(np.ones(2), Multipliers(np.array([0.5]), np.zeros(0)))
+    assert np.allclose(left, [-1.5, -2.5])
+
+
+@pytest.mark.parametrize("unit", [1e-7, 1.0, 1e7])
+def test_the_condition_of_second_order_does_not_depend_on_what_rows_are_measured_in(unit):
+    """The nearest point of a half space, and one within it that touches nothing."""
+    for side, strict in ((0.5, True), (1.5, True)):
+        problem = rs.ConstrainedProblem(
+            lambda x, side: (x - side) @ (x - side),
+            inequalities=lambda x, side: unit * (2 - x.sum()),
+            args=side,
+            x0=np.zeros(2),
+        )
+        answer = np.full(2, max(side, 1.0))
+        pair = Multipliers(np.zeros(0), np.array([max(2 - 2 * side, 0.0) / unit]))
+        found = rs.constrained.second_order(problem, answer, pair)
+        assert found.minimizer
+        assert (found.strict, found.positive) == (strict, 1 if side < 1 else 2)
 
 
 def test_methods_for_equations_refuse_the_rest_in_words():
@@ -297,6 +352,10 @@ def test_methods_for_equations_refuse_the_rest_in_words():
     assert isinstance(many.default_method(), rs.constrained.PrimalDualInteriorPoint)
     large = rs.ConstrainedProblem(lambda x: x @ x, inequalities=lambda x: x[0], x0=np.ones(2001))
     assert isinstance(large.default_method(), rs.constrained.AugmentedLagrangian)
+    bent = rs.ConstrainedProblem(lambda x: x @ x, lambda x: x[0] ** 2 - 1, x0=np.ones(2000))
+    assert isinstance(bent.default_method(), rs.constrained.AugmentedLagrangian)
+    free = rs.ConstrainedProblem(lambda x: x @ x, x0=np.ones(2001))
+    assert isinstance(free.default_method(), rs.constrained.ProjectedNewton)
     boxed = rs.ConstrainedProblem(lambda x: x @ x, bounds=(0.0, None), x0=np.ones(2))
     assert isinstance(boxed.default_method(), rs.constrained.ProjectedNewton)
 
@@ -323,7 +382,7 @@ def test_functions_of_numpy_stand_for_those_of_jax():
     )  # fmt: skip
     c = rs.constrained.HostFunction(
         lambda x: np.array([s(x) ** 2 + x[1] ** 2 - 4]),
-        lambda x: np.array([[4 * x[0] * s(x), 2 * x[1]]]),
+        lambda x: csr_array([[4 * x[0] * s(x), 2 * x[1]]]),
         lambda x: np.array([np.diag([4 * s(x) + 8 * x[0] ** 2, 2.0])]), values=1,
     )  # fmt: skip
     problem = rs.ConstrainedProblem(f, c, x0=np.array([2.0, 2.0]))
@@ -333,7 +392,7 @@ def test_functions_of_numpy_stand_for_those_of_jax():
     bad = rs.ConstrainedProblem(
         rs.constrained.HostFunction(value, lambda x: np.ones(1)), x0=np.ones(2)
     )
-    with pytest.raises(Exception, match=r"jacobian: given values of shape \(1,\)"):
+    with pytest.raises(RuntimeError, match=r"jacobian: given values of shape \(1,\)"):
         bad.gradient(np.ones(2))
 
 

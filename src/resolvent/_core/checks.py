@@ -3,8 +3,9 @@
 Every message has the same three parts: what was given, what is needed, what to do.
 """
 
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import jax
@@ -49,6 +50,17 @@ def is_traced(tree: Any) -> bool:
         _OPAQUE.add(kind)  # a leaf of this type is no array, and so never an abstract one
         return False
     return any(isinstance(leaf, Tracer) for leaf in leaves)
+
+
+def takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether a function can be called with so many arguments, as far as it tells."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # built in, without a signature
+        return True
+    return True
 
 
 def real_array(name: str, value: Any) -> Any:

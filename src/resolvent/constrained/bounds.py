@@ -14,11 +14,15 @@ def admitted_bounds(bounds: Any, first: Any) -> tuple[Any, Any]:
     """Lower and upper bounds like the first guess, or a pair of None without any."""
     if bounds is None:
         return None, None
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # SciPy's Bounds
+        bounds = tuple(np.squeeze(b) if np.size(b) == 1 else b for b in (bounds.lb, bounds.ub))
     if not isinstance(bounds, tuple | list) or len(bounds) != 2:
         refuse(
-            TypeError, "bounds", given=f"a {type(bounds).__name__}", needed="a pair (lower, upper)",
-            advice="Write bounds=(0.0, None) for x >= 0.",
+            TypeError, "bounds", given=_counted(bounds), needed="a pair (lower, upper)",
+            advice="Write bounds=(0.0, None) for x >= 0, and arrays like x0 where bounds differ.",
         )  # fmt: skip
+    if all(bound is None for bound in bounds):
+        return None, None
     lower, upper = (
         _like(side, bound, first, fill)
         for side, bound, fill in zip(("lower", "upper"), bounds, (-np.inf, np.inf), strict=True)
@@ -38,6 +42,16 @@ def _like(side: str, bound: Any, first: Any, fill: float) -> Any:
         value = real_array("bounds", bound)
         bound = trees.map_leaves(lambda leaf: value, first)
     given, wanted = (jax.tree_util.tree_structure(tree) for tree in (bound, first))
+    if (
+        given != wanted
+        and jax.tree_util.treedef_is_leaf(wanted)
+        and isinstance(bound, list | tuple)
+    ):
+        refuse(
+            TypeError, "bounds", given=f"a {side} one that is a {type(bound).__name__}",
+            needed="an array like x0, or one number",
+            advice="Write (numpy.array(lower), numpy.array(upper)), not one pair a number.",
+        )  # fmt: skip
     if given != wanted:
         refuse(
             ValueError, "bounds", given=f"a {side} one of structure {given}",
@@ -55,6 +69,12 @@ def _like(side: str, bound: Any, first: Any, fill: float) -> Any:
         return xp.broadcast_to(xp.asarray(value, like.dtype), like.shape)
 
     return trees.map_leaves(one, bound, first)
+
+
+def _counted(bounds: Any) -> str:
+    if isinstance(bounds, tuple | list):
+        return f"a {type(bounds).__name__} of {len(bounds)}"
+    return f"a {type(bounds).__name__}"
 
 
 def _check(low: Any, high: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse
 
 from resolvent._core.checks import count, refuse
 
@@ -14,19 +15,19 @@ class HostFunction:
     """A function of one vector that is known on the host alone, with its derivatives.
 
     It may stand for the objective and the constraints of a `ConstrainedProblem` whose x0 is one
-    vector. Compiled programs call back to Python for each value and derivative; batches call one
-    after another.
+    vector, and which has no `args`. Compiled programs call back to Python for each value and
+    derivative; batches call one after another.
 
     Args:
         value: of a NumPy vector [n]: a number, or an array [values].
-        jacobian: [n] for a number, else [values, n].
+        jacobian: [n] for a number, else [values, n]; SciPy's sparse matrices are admitted.
         hessian: [n, n] for a number, else [values, n, n]; None for functions whose second
             derivative is zero, as those of affine functions are.
         values: how many there are; None for a number.
 
     Raises:
         TypeError: if a function cannot be called.
-        ValueError: during a solve, if what a function returns has another shape.
+        RuntimeError: during a solve, if what a function returns has another shape.
 
     Example:
         ```python
@@ -75,7 +76,8 @@ def _host(name: str, function: Any, shape: tuple[int, ...], order: int) -> Any:
         wanted = (*shape, *[size] * order)
 
         def run(words: Any) -> np.ndarray:
-            found = np.asarray(function(np.array(words).view(dtype).reshape(size)))
+            found = function(np.array(words).view(dtype).reshape(size))
+            found = np.asarray(found.toarray() if scipy.sparse.issparse(found) else found)
             if found.shape != wanted:
                 refuse(
                     ValueError, name, given=f"values of shape {found.shape}",

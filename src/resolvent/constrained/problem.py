@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from resolvent._core import trees
-from resolvent._core.checks import between, is_traced, refuse
+from resolvent._core.checks import between, is_traced, refuse, takes
 from resolvent._core.norm import norm
 from resolvent._core.precision import needs_double, scope
 from resolvent._core.solution import Certificate
@@ -20,7 +20,7 @@ from resolvent.constrained.bounds import admitted_bounds
 from resolvent.constrained.conditions import Multipliers
 from resolvent.constrained.pattern import Pattern, admitted_pattern, check_patterns
 
-_FACTORIZED = 2000  # rows of the matrix that interior points factorize, up to which it is no burden
+_FACTORIZED = 2000  # rows of Newton's matrix up to which it is no burden to factorize
 
 
 class ConstrainedProblem(TreeProblem):
@@ -131,8 +131,26 @@ class ConstrainedProblem(TreeProblem):
 
     def _look_at(self, name: str, function: Any) -> None:
         """Refuse a function whose values cannot be an objective or constraints."""
+        has_args = self.args is not None
+        if not takes(function, 1 + has_args):
+            refuse(
+                TypeError, name,
+                given=f"a function that cannot be called with x{' and args' * has_args}",
+                needed="a function of x, or of x and args where there are args",
+                advice="Leave args out, or let the function take them."
+                if has_args else "Give args, or let the function take x alone.",
+            )  # fmt: skip
         try:
-            values = jax.eval_shape(lambda x: self._of(function, x), self.first)
+            values = jax.eval_shape(
+                lambda x: trees.map_leaves(jnp.asarray, self._of(function, x)), self.first
+            )
+        except jax.errors.TracerArrayConversionError:
+            refuse(
+                TypeError, name, given="a function that computes with NumPy or SciPy",
+                needed="one that JAX can trace",
+                advice="Use jax.numpy in it, or give its derivatives to "
+                "resolvent.constrained.HostFunction.",
+            )  # fmt: skip
         except jax.errors.ConcretizationTypeError:
             refuse(
                 TypeError, name, given="a function that decides by the values of x in Python",
@@ -175,7 +193,8 @@ class ConstrainedProblem(TreeProblem):
 
     def objective_at(self, v: Float[Any, " n"]) -> Any:
         """f."""
-        return self._of(self.f, self.point(v)).astype(v.dtype)
+        (value,) = trees.leaves(self._of(self.f, self.point(v)))
+        return jnp.asarray(value, v.dtype)
 
     def equalities_at(self, v: Float[Any, " n"]) -> Any:
         """c, in one vector."""
@@ -187,9 +206,8 @@ class ConstrainedProblem(TreeProblem):
 
     def _values(self, function: Any, v: Any) -> Any:
         leaves = [] if function is None else trees.leaves(self._of(function, self.point(v)))
-        return jnp.concatenate([jnp.zeros(0, v.dtype), *(leaf.ravel() for leaf in leaves)]).astype(
-            v.dtype
-        )
+        parts = (jnp.ravel(jnp.asarray(leaf, v.dtype)) for leaf in leaves)
+        return jnp.concatenate([jnp.zeros(0, v.dtype), *parts])
 
     def bounds_at(self, v: Float[Any, " n"]) -> Any:
         """Both bounds as vectors, or None where there are none."""
@@ -219,11 +237,21 @@ class ConstrainedProblem(TreeProblem):
             v = self.vector(x)
             return jax.jvp(self.equalities_at, (v,), (self.vector(direction),))[1]
 
+    def lagrangian_gradient(self, x: Any, multipliers: Multipliers) -> Any:
+        """The gradient of f + y^T c + z^T h, like x: what is left of it bounds bear.
+
+        Its entry is the multiplier of a lower bound that holds there, less that of an upper one.
+        """
+        with self._precision(x):
+            v = self.vector(x)
+            pair = self.pair(v, multipliers)
+            return self.point(jax.grad(lambda u: derivatives.lagrangian(self, u, *pair))(v))
+
     def hessian(self, x: Any, multipliers: Multipliers | None = None) -> Any:
         """[n, n], of the Lagrangian, of f alone without multipliers."""
         with self._precision(x):
             v = self.vector(x)
-            return derivatives.hessian(self, v, *self._pair(v, multipliers))
+            return derivatives.hessian(self, v, *self.pair(v, multipliers))
 
     def hessian_product(
         self, x: Any, direction: Any, multipliers: Multipliers | None = None
@@ -231,7 +259,7 @@ class ConstrainedProblem(TreeProblem):
         """The Hessian of the Lagrangian times a direction like x."""
         with self._precision(x):
             v, d = self.vector(x), self.vector(direction)
-            pair = self._pair(v, multipliers)
+            pair = self.pair(v, multipliers)
             return self.point(derivatives.hessian_product(self, v, *pair, d))
 
     def multipliers(self, x: Any) -> Multipliers:
@@ -245,17 +273,27 @@ class ConstrainedProblem(TreeProblem):
         """Double precision where the first guess has it, whatever the user's setting is."""
         return scope(needs_double(self.first) and not is_traced((self, x)))
 
-    def _pair(self, v: Any, multipliers: Any) -> Multipliers:
-        if multipliers is not None:
-            return Multipliers(*(jnp.asarray(part, v.dtype) for part in multipliers))
-        return Multipliers(*(jnp.zeros(size, v.dtype) for size in self.counts()))
+    def pair(self, v: Float[Any, " n"], multipliers: Any) -> Multipliers:
+        """Multipliers in the precision of v, zero where there are none."""
+        if multipliers is None:
+            return Multipliers(*(jnp.zeros(size, v.dtype) for size in self.counts()))
+        shapes = [jnp.shape(part) for part in multipliers]
+        if shapes != [(size,) for size in self.counts()]:
+            m, p = self.counts()
+            refuse(
+                ValueError, "multipliers", given=f"arrays of the shapes {shapes}",
+                needed=f"two, of the shapes ({m},) and ({p},)",
+                advice="There is one for each equation, and one for each inequality.",
+            )  # fmt: skip
+        return Multipliers(*(jnp.asarray(part, v.dtype) for part in multipliers))
 
     def counts(self) -> tuple[int, int]:
         """How many equations and how many inequalities there are."""
         sizes = []
         for function in (self.equalities, self.inequalities):
             values = () if function is None else jax.eval_shape(
-                lambda x, function=function: self._of(function, x), self.first
+                lambda x, function=function: trees.map_leaves(jnp.asarray, self._of(function, x)),
+                self.first,
             )  # fmt: skip
             sizes.append(sum(math.prod(leaf.shape) for leaf in trees.leaves(values)))
         return sizes[0], sizes[1]
@@ -294,7 +332,7 @@ class ConstrainedProblem(TreeProblem):
         v, witness = jax.lax.stop_gradient((self.vector(x), witness))
         at, bounds = derivatives.local(self, v, sparse=True), self.bounds_at(v)
         unit = self.scale(x)
-        pairs = [] if witness is None else [self._pair(v, witness)]
+        pairs = [] if witness is None else [self.pair(v, witness)]
         if not (at.is_sparse and pairs):  # where the system of least squares is large
             pairs.append(conditions.estimated(v, at, bounds))
         best, *others = (
@@ -329,8 +367,8 @@ class ConstrainedProblem(TreeProblem):
         return jax.tree_util.tree_map(np.array if self.numpy else lambda leaf: leaf, witness)
 
     def lacks(self, need: str) -> str | None:
-        """`equality_constraints_alone`, `bounds_alone`: there are others; `fewer_equations_than_
-        unknowns`."""
+        """`equality_constraints_alone`, `bounds_alone`: there are others;
+        `at_most_as_many_equations_as_unknowns`: there are more."""
         m, p = self.counts()
         if need == "bounds_alone" and (m or p):
             return f"there are {m} equations and {p} inequalities"
@@ -347,18 +385,19 @@ class ConstrainedProblem(TreeProblem):
 
     def default_method(self) -> Any:
         """Newton's method for equations that may be independent, or within bounds; else an interior
-        point, or the augmented Lagrangian where its matrices would be large."""
+        point. Where their matrices would be large, methods that take products alone."""
         from resolvent.constrained.augmented_lagrangian import AugmentedLagrangian
         from resolvent.constrained.interior.primal_dual import PrimalDualInteriorPoint
         from resolvent.constrained.projected_newton import ProjectedNewton
         from resolvent.constrained.sketched_newton import SketchedNewton
 
-        if self.missing(SketchedNewton.needs) is None:
+        n, (m, p) = self.unknowns(), self.counts()
+        small = n + m + (p if p <= n else 0) <= _FACTORIZED
+        if small and self.missing(SketchedNewton.needs) is None:
             return SketchedNewton("exact", scaled=True, stretch=2.0)
         if self.missing(ProjectedNewton.needs) is None:
             return ProjectedNewton()
-        rows = self.unknowns() + self.counts()[0]
-        return PrimalDualInteriorPoint() if rows <= _FACTORIZED else AugmentedLagrangian()
+        return PrimalDualInteriorPoint() if small else AugmentedLagrangian()
 
     def describe(self) -> str:
         """Size of the unknown and the kinds of constraints."""

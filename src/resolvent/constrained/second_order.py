@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import scipy.linalg
 
-from resolvent._core.checks import refuse
+from resolvent._core.checks import between, refuse
 from resolvent._core.precision import needs_double, scope
 from resolvent._core.traced import called
 from resolvent.constrained.conditions import Multipliers, errors, estimated, force
@@ -51,8 +51,9 @@ def second_order(
         x: the point, like its x0.
         multipliers: those of a solution's `witness`; None for those of least squares.
         tolerance: relative to the norm of the Hessian, of eigenvalues that count as zero; relative
-            to 1 plus the largest multiplier, of constraints and forces that do; and the relative
-            KKT error up to which x counts as stationary: the rtol of the solve.
+            to 1 plus the largest force of a constraint, its multiplier times the length of its
+            gradient, of forces that do, and of changes of max(|x|, 1) to where a constraint holds;
+            and the relative KKT error up to which x counts as stationary: the rtol of the solve.
 
     Returns:
         The inertia of the reduced Hessian. An eigenvalue counts as negative below
@@ -78,17 +79,26 @@ def second_order(
             TypeError, "problem", given=f"a {type(problem).__name__}",
             needed="a ConstrainedProblem", advice="The condition is about constraints.",
         )  # fmt: skip
+    between("tolerance", tolerance, 0.0, 1.0, "It is relative.")
     x = problem.admit(x, "x")
     with scope(needs_double(problem)):
-        found = jax.device_get(called(_seen, problem, problem.vector(x), multipliers))
+        v = problem.vector(x)
+        pair = None if multipliers is None else problem.pair(v, multipliers)
+        found = jax.device_get(called(_seen, problem, v, pair))
     v, pair, h, rows, bounds, (error, scale), H, slope = found
-    z, stationary = pair.inequalities, bool(error <= tolerance * scale)
-    room = tolerance * (1 + max((float(np.abs(part).max(initial=0)) for part in pair), default=0))
-    held, weak = z > room, (np.abs(z) <= room) & (np.abs(h) <= room)
+    stationary = bool(error <= tolerance * scale)
+    # What rows are measured in does not count: the length that they pull with does, and distances.
+    sizes = [np.linalg.norm(part, axis=1) for part in rows]
+    pulls = [np.abs(part) * size for part, size in zip(pair, sizes, strict=True)]
+    room = tolerance * (1 + max((float(pull.max(initial=0)) for pull in pulls), default=0))
+    near = room * np.maximum(np.abs(v), 1)
+    reach = np.abs(rows[1]) @ near
+    held = pulls[1] > room
+    weak = ~held & (np.abs(h) <= np.where(reach > 0, reach, room))
     free, loose = np.ones(v.size, bool), False
     if bounds is not None:
         low, high = bounds
-        below, above = v - low <= room, high - v <= room
+        below, above = v - low <= near, high - v <= near
         # A bound bears only what pushes against it.
         free = ~((below & (slope > room)) | (above & (slope < -room)) | (below & above))
         loose = bool(((below | above) & free).any())
@@ -107,7 +117,7 @@ def second_order(
 def _seen(problem: Any, v: Any, multipliers: Any) -> tuple[Any, ...]:
     """What there is to see at a point: multipliers, constraints, the error, the Hessian."""
     at, bounds = local(problem, v), problem.bounds_at(v)
-    pair = estimated(v, at, bounds) if multipliers is None else Multipliers(*multipliers)
+    pair = estimated(v, at, bounds) if multipliers is None else multipliers
     scale = problem.scale(v)
     error = errors(v, at, pair, bounds, scale).total, scale
     rows, curved = (at.jacobian, at.slopes), hessian(problem, v, *pair)
