@@ -180,6 +180,11 @@ def test_functions_that_are_not_convex_end_in_words():
     )
     assert sol.reason is rs.Reason.breakdown
     assert not sol.converged
+    # Along the one axis on which it can be inverted, the step ends at a saddle.
+    bowl = rs.Minimize(lambda x: x[0] ** 2 - x[1] ** 2, x0=np.array([1.0, 1e-9]))
+    sol = rs.solve(bowl, DampedNewton("root", M=0.0), throw=False)
+    assert sol.reason is rs.Reason.breakdown
+    assert not sol.converged
     with pytest.raises(ValueError, match="^second_order: given True") as caught:
         rs.solve(rs.Minimize(saddle, x0=np.ones(2), second_order=True), DampedNewton())
     assert "TrustRegion" in str(caught.value)

@@ -114,7 +114,41 @@ def test_a_method_that_stays_at_a_saddle_is_never_called_done():
     problem = rs.Minimize(saddle, x0=np.zeros(2), second_order=True)
     sol = rs.solve(problem, rs.smooth.LBFGS(), rtol=1e-6, max_steps=50, throw=False)
     assert not sol.converged
-    assert sol.certificate.value == pytest.approx(1.0)  # the unit, and the largest bend there is
+    assert sol.certificate.value == pytest.approx(4.0)
+
+
+def test_no_absolute_tolerance_of_the_gradient_admits_a_saddle():
+    """At the start the gradient is smaller than the tolerance, and so is the unit."""
+    problem = rs.Minimize(saddle, x0=np.array([1e-7, 0.0]), second_order=True)
+    assert not rs.certify(problem, problem.first, atol=1e-6).holds
+    sol = rs.solve(problem, atol=1e-6)
+    assert np.allclose(sol.x, [1.0, 0.0], atol=1e-6)
+    assert sol.certificate.details["least eigenvalue"] > 0
+
+
+def test_what_a_problem_computes_has_the_precision_of_its_data():
+    """Outside of solves too, whatever JAX's setting is."""
+    x = np.array([1.1, 2.3])
+    problem = rs.Minimize(lambda x, a: a * (x**4).sum(), np.array(0.1), x0=x)
+    slope = 0.4 * x**3
+    for found in (problem.gradient(x), problem.residual(x)):
+        assert np.allclose(np.asarray(found), slope, rtol=1e-14)
+    assert np.allclose(np.asarray(problem.hessian(x)), np.diag(1.2 * x**2), rtol=1e-14)
+    product = np.asarray(problem.hessian_product(x, x))
+    assert np.allclose(product, 3 * slope, rtol=1e-14)
+    for certificate in (problem.certify(x), rs.certify(problem, x)):
+        assert float(certificate.value) == pytest.approx(np.linalg.norm(slope), rel=1e-14)
+
+
+def test_a_slope_that_is_rounding_is_no_unit():
+    A, b = definite()
+    answer = np.linalg.solve(A, b)
+    problem = rs.Minimize(quadratic, (A, b), x0=answer)
+    assert 0 < np.linalg.norm(A @ answer - b) < 1e-14
+    assert float(rs.certify(problem, answer).scale) == 1.0
+    assert rs.solve(problem).steps == 0
+    near = rs.Minimize(quadratic, (A, b), x0=answer + 1e-6)
+    assert float(rs.certify(near, answer).scale) < 1e-4
 
 
 TWO = np.ones(2)

@@ -78,7 +78,7 @@ def test_negative_curvature_counts_as_much_as_it_is(bend):
     )  # fmt: skip
     found = rs.certify(problem, np.zeros(2), rtol=1e-6)
     assert not found.holds
-    assert float(found.value) == pytest.approx(bend)
+    assert float(found.value) == pytest.approx(2 * bend)
     sol = rs.solve(problem, TrustRegion(), rtol=1e-8)
     assert np.allclose(np.abs(sol.x), [0.0, 0.5**0.5], atol=1e-5)
 

@@ -188,13 +188,15 @@ class DampedNewton(Method):
 
     def step(self, problem: Minimize, state: DampedNewtonState) -> DampedNewtonState:
         line = self._line(problem, state)
-        alpha, (x, value, gradient), sigma, tries, solves = self._moved(problem, state, line)
+        alpha, place, sigma, tries, solves = self._moved(problem, state, line)
+        # Where the Hessian has a negative eigenvalue nothing is moved.
+        before = state.x, state.value, state.gradient
+        x, value, gradient = trees.where(line.inverse.bent, before, place)
         risen = ~(value <= state.value + rounding(state.value))
         worse = ~(trees.norm(gradient) < trees.norm(state.gradient))
         length = (alpha * trees.norm(line.n)).astype(value.dtype)
         status = ending(x, value, gradient, length, worse)
         status = jnp.where(line.inverse.bent, Reason.breakdown.code, status)
-        x = trees.where(line.inverse.bent, state.x, x)
         return DampedNewtonState(
             x, value, gradient, sigma, alpha, (0.5 * line.local**2).astype(value.dtype),
             problem.merit(x, trees.unraveled(gradient, x)).astype(state.merit.dtype),

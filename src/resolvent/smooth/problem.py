@@ -9,7 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from resolvent._core import trees
-from resolvent._core.checks import between, refuse
+from resolvent._core.checks import between, is_traced, refuse
+from resolvent._core.line_search import rounding
+from resolvent._core.precision import needs_double, scope
 from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import first_guess
 from resolvent._core.value import static
@@ -25,7 +27,7 @@ class Minimize(Composite):
     The certificate is `||grad f(x)||`, which is zero exactly where x is stationary. Where a
     constant mu of strong convexity is known it is a bound of the optimality gap,
     `f(x) - min f <= ||grad f(x)||^2 / (2 mu)`. With `second_order` it is zero only where the
-    Hessian H(x) has no negative eigenvalue either: the larger one of `||grad f(x)||` and
+    Hessian H(x) has no negative eigenvalue either: the largest one of `||grad f(x)||`, e and
     `unit e / ||H(x)||`, where -e is the least eigenvalue if that is negative, and e = 0 otherwise.
 
     Every gradient method for `Composite` problems solves it, too.
@@ -40,8 +42,10 @@ class Minimize(Composite):
         hessian_lipschitz: the same for the Hessian and its spectral norm, if one is known.
         second_order: whether an answer must be free of negative curvature.
         unit: what a relative tolerance refers to, in the unit of the certificate. None for the
-            certificate's value at `x0`, or 1 where that is 0. With `second_order` it is in the unit
-            of the gradient, and None stands for the gradient's norm.
+            certificate's value at `x0`, or 1 where that is 0, or where the slope there is so small
+            that no digit of f shows it. With `second_order` it is in the unit of the gradient, and
+            None stands for the gradient's norm. Give a guess that is nearly an answer as `x0` to
+            `solve` instead.
 
     Raises:
         TypeError: if f cannot be called, or numbers are not real.
@@ -96,7 +100,13 @@ class Minimize(Composite):
 
     def gradient(self, x: Any) -> Any:
         """The gradient of f, of the structure of x."""
-        return self.slope(x)[1]
+        with self._precision(x):
+            return self.slope(x)[1]
+
+    def residual(self, x: Any) -> Any:
+        """The gradient again."""
+        with self._precision(x):
+            return super().residual(x)
 
     def hessian(self, x: Any) -> Float[Any, "n n"]:
         """The matrix of second derivatives, unknowns in the order of `ravel_pytree`.
@@ -104,19 +114,28 @@ class Minimize(Composite):
         Costs n products with the Hessian, in one pass or, where those go through large arrays, in
         several.
         """
-        like = trees.raveled(x)
+        with self._precision(x):
+            x = trees.map_leaves(jnp.asarray, x)
+            like = trees.raveled(x)
 
-        def turned(flat: Any) -> Any:
-            # Not `slope`, whose guard against values that are not finite would be differentiated.
-            return trees.raveled(jax.grad(self.smooth)(trees.unraveled(flat, x)))
+            def turned(flat: Any) -> Any:
+                # Not `slope`, whose guard against values that are not finite would be
+                # differentiated.
+                return trees.raveled(jax.grad(self.smooth)(trees.unraveled(flat, x)))
 
-        _, product = jax.linearize(turned, like)
-        found = square(product, like)
-        return 0.5 * (found + found.T)
+            _, product = jax.linearize(turned, like)
+            found = square(product, like)
+            return 0.5 * (found + found.T)
 
     def hessian_product(self, x: Any, v: Any) -> Any:
         """The Hessian at x times v, both of the structure of x."""
-        return jax.jvp(jax.grad(self.smooth), (x,), (v,))[1]
+        with self._precision(x, v):
+            x, v = trees.map_leaves(jnp.asarray, (x, v))
+            return jax.jvp(jax.grad(self.smooth), (x,), (v,))[1]
+
+    def _precision(self, *given: Any) -> Any:
+        """Double precision where the first guess has it, whatever the user's setting is."""
+        return scope(needs_double(self.first) and not is_traced((self, given)))
 
     def merit(self, x: Any, gradient: Any) -> Any:
         """What a gradient alone tells of the certificate's value."""
@@ -130,17 +149,29 @@ class Minimize(Composite):
         if self.unit is not None:
             return self.unit
         first = jax.lax.stop_gradient(trees.map_leaves(jnp.asarray, self.first))
-        return known_size(self.merit(first, self.slope(first)[1]))
+        value, gradient = jax.lax.stop_gradient(self.slope(first))
+        size = trees.norm(gradient)
+        # A slope that shows in no digit of f is rounding, as where f begins at its least value.
+        change = size * jnp.maximum(trees.norm(first), 1)
+        seen = change > rounding(value)
+        return known_size(jnp.where(seen, self.merit(first, gradient), 0))
 
     def bend(self, eigenvalues: Float[Any, " n"]) -> Any:
-        """`unit e / ||H||` from the eigenvalues of H: what `second_order` adds."""
+        """The larger one of e and `unit e / ||H||`, from the eigenvalues of H: what `second_order`
+        adds."""
         values = jax.lax.stop_gradient(eigenvalues)
         size = jnp.abs(values).max()
-        share = jnp.maximum(-values.min(), 0.0) / jnp.where(size > 0, size, 1.0)
-        return jnp.asarray(self.scale(None), share.dtype) * share
+        deep = jnp.maximum(-values.min(), 0.0)
+        share = deep / jnp.where(size > 0, size, 1.0)
+        # The share alone is at most the unit, and an absolute tolerance may be more than that.
+        return jnp.maximum(deep, jnp.asarray(self.scale(None), share.dtype) * share)
 
     def certify(self, x: Any, witness: Any = None) -> Certificate:
         """`||grad f(x)|| <= max(rtol unit, atol)`, `||grad f(x)||^2 / (2 mu)` where mu is known."""
+        with self._precision(x):
+            return self._certified(x)
+
+    def _certified(self, x: Any) -> Certificate:
         x = trees.map_leaves(jnp.asarray, x)
         value, unit = self.merit(x, self.slope(x)[1]), self.scale(x)
         if self.strong is not None:
@@ -157,8 +188,8 @@ class Minimize(Composite):
         return Certificate(
             jnp.maximum(value, self.bend(values)), unit, details={"least eigenvalue": values[0]},
             name="second-order stationarity",
-            statement="max(||grad f(x)||, -unit (least eigenvalue) / ||H(x)|| where that is "
-            "negative) <= max(rtol unit, atol)",
+            statement="max(||grad f(x)||, e, unit e / ||H(x)||) <= max(rtol unit, atol), where the "
+            "least eigenvalue of H(x) is -e if it is negative, and e = 0 otherwise",
         )  # fmt: skip
 
     def check_size(self) -> None:
