@@ -5,6 +5,8 @@ import scipy.sparse as sp
 from scipy.optimize import nnls
 from scipy.sparse.linalg import spsolve
 
+MOST = 2000  # inequalities whose multipliers are looked for
+
 
 def error(at, x, pair=None):
     """The norm of what the conditions leave at x, for the better of two pairs of multipliers.
@@ -34,7 +36,13 @@ def _left(parts, x, y, z):
 
 def estimated(parts, x):
     """The multipliers, of bounds too, with the least squares of the Lagrangian's gradient and of
-    every multiplier times its slack."""
+    every multiplier times its slack; of very many inequalities those of the nearest."""
+    if parts[3].size > MOST:
+        near = np.argsort(np.abs(parts[3]), kind="stable")[:MOST]
+        y, some = estimated((*parts[:3], parts[3][near], parts[4][near], *parts[5:]), x)
+        z = np.zeros(parts[3].size)
+        z[near] = some
+        return y, z
     g, c, G, h, A, low, high = parts
     n, m, p = x.size, c.size, h.size
     if sp.issparse(G):  # equations alone
