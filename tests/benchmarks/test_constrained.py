@@ -49,6 +49,24 @@ def test_bounds_bear_what_is_left(utilities):
     assert utilities["judge"].error(at, x)[0] > 0.01
 
 
+def test_of_very_many_inequalities_those_near_by_have_multipliers(utilities, monkeypatch):
+    monkeypatch.setattr(utilities["judge"], "MOST", 20)
+    rng = np.random.default_rng(0)
+    rows, z = rng.standard_normal((200, 3)), np.zeros(200)
+    h = -rng.uniform(0.1, 1.0, 200)
+    h[[7, 150]], z[[7, 150]] = 0.0, (1.0, 2.0)
+    parts = (
+        -z @ rows,
+        np.zeros(0),
+        np.zeros((0, 3)),
+        h,
+        rows,
+        np.full(3, -np.inf),
+        np.full(3, np.inf),
+    )
+    np.testing.assert_allclose(utilities["judge"].estimated(parts, np.zeros(3))[1], z, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("kind", "given"), [("membrane", {"N": 4}), ("pendulum", {"N": 12, "most": 3.0})]
 )
