@@ -178,7 +178,7 @@ class L1SQP(Method):
     solves: ClassVar = (ConstrainedProblem,)
     needs: ClassVar[tuple[str, ...]] = NEEDS
     engines: ClassVar = ("traced",)
-    monitored: ClassVar[int] = 100
+    monitored: ClassVar[int] = 1000
 
     def __post_init__(self) -> None:
         one_of("rule", self.rule, ("tests", "adaptive"))

@@ -223,55 +223,59 @@ class ConstrainedProblem(TreeProblem):
 
     def gradient(self, x: Any) -> Any:
         """The gradient of f, like x."""
-        with self._precision(x):
-            return self.point(jax.grad(self.objective_at)(self.vector(x)))
+        return self._asked(x, lambda v: self.point(jax.grad(self.objective_at)(v)))
 
     def jacobian(self, x: Any) -> Any:
         """[m, n], of the equations."""
-        with self._precision(x):
-            return derivatives.local(self, self.vector(x)).jacobian
+        return self._asked(x, lambda v: derivatives.local(self, v).jacobian)
 
     def jacobian_product(self, x: Any, direction: Any) -> Any:
         """[m], the Jacobian of the equations times a direction like x."""
-        with self._precision(x):
-            v = self.vector(x)
-            return jax.jvp(self.equalities_at, (v,), (self.vector(direction),))[1]
+        return self._asked(
+            x, lambda v: jax.jvp(self.equalities_at, (v,), (self.vector(direction),))[1]
+        )
 
     def lagrangian_gradient(self, x: Any, multipliers: Multipliers) -> Any:
         """The gradient of f + y^T c + z^T h, like x: what is left of it bounds bear.
 
         Its entry is the multiplier of a lower bound that holds there, less that of an upper one.
         """
-        with self._precision(x):
-            v = self.vector(x)
+
+        def gradient(v: Any) -> Any:
             pair = self.pair(v, multipliers)
             return self.point(jax.grad(lambda u: derivatives.lagrangian(self, u, *pair))(v))
 
+        return self._asked(x, gradient)
+
     def hessian(self, x: Any, multipliers: Multipliers | None = None) -> Any:
         """[n, n], of the Lagrangian, of f alone without multipliers."""
-        with self._precision(x):
-            v = self.vector(x)
-            return derivatives.hessian(self, v, *self.pair(v, multipliers))
+        return self._asked(x, lambda v: derivatives.hessian(self, v, *self.pair(v, multipliers)))
 
     def hessian_product(
         self, x: Any, direction: Any, multipliers: Multipliers | None = None
     ) -> Any:
         """The Hessian of the Lagrangian times a direction like x."""
-        with self._precision(x):
-            v, d = self.vector(x), self.vector(direction)
-            pair = self.pair(v, multipliers)
+
+        def product(v: Any) -> Any:
+            d, pair = self.vector(direction), self.pair(v, multipliers)
             return self.point(derivatives.hessian_product(self, v, *pair, d))
+
+        return self._asked(x, product)
 
     def multipliers(self, x: Any) -> Multipliers:
         """Those that least squares give at x, with z >= 0."""
-        with self._precision(x):
-            v = self.vector(x)
-            at = derivatives.local(self, v, sparse=True)
-            return conditions.estimated(v, at, self.bounds_at(v))
 
-    def _precision(self, x: Any) -> Any:
-        """Double precision where the first guess has it, whatever the user's setting is."""
-        return scope(needs_double(self.first) and not is_traced((self, x)))
+        def least(v: Any) -> Any:
+            return conditions.estimated(
+                v, derivatives.local(self, v, sparse=True), self.bounds_at(v)
+            )
+
+        return self._asked(x, least)
+
+    def _asked(self, x: Any, function: Callable[..., Any]) -> Any:
+        """A function of the vector of x in double precision where the first guess has it."""
+        with scope(needs_double(self.first) and not is_traced((self, x))):
+            return self.restore_witness(function(self.vector(x)))
 
     def pair(self, v: Float[Any, " n"], multipliers: Any) -> Multipliers:
         """Multipliers in the precision of v, zero where there are none."""
@@ -362,9 +366,9 @@ class ConstrainedProblem(TreeProblem):
 
     def restore_witness(self, witness: Any) -> Any:
         """Multipliers as NumPy's arrays where the first guess was one."""
-        if witness is None or is_traced(witness):
+        if witness is None or not self.numpy or is_traced(witness):
             return witness
-        return jax.tree_util.tree_map(np.array if self.numpy else lambda leaf: leaf, witness)
+        return jax.tree_util.tree_map(np.array, witness)
 
     def lacks(self, need: str) -> str | None:
         """`equality_constraints_alone`, `bounds_alone`: there are others;

@@ -161,7 +161,7 @@ class SketchedNewton(Method):
     engines: ClassVar = ("traced",)
     random: ClassVar[bool] = True
     in_order: ClassVar[bool] = True
-    monitored: ClassVar[int] = 100
+    monitored: ClassVar[int] = 1000
 
     def __post_init__(self) -> None:
         one_of("solver", self.solver, (*SKETCHES, "krylov", "exact"))
