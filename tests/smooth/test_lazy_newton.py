@@ -262,6 +262,15 @@ def test_the_first_constant_has_the_unit_of_the_data():
     assert np.allclose(one.M * w / s**3, two.M, rtol=1e-9)
 
 
+@pytest.mark.slow
+def test_long_valleys_are_followed_to_their_end():
+    """For more than a thousand steps f falls without a new low of the gradient."""
+    problem = rs.Minimize(rosenbrock, x0=np.tile([-1.2, 1.0], 50))
+    sol = rs.solve(problem, LazyNewton(), rtol=1e-8)
+    assert sol.steps > 1000
+    assert np.allclose(sol.x, 1.0, atol=1e-6)
+
+
 BAD = {
     "variant": ({"variant": "cubical"}, "variant"),
     "m": ({"m": 0}, "m"),

@@ -222,8 +222,24 @@ def test_unbounded_functions_end_in_words(method):
     assert not line.converged
     assert not cube.converged
     assert cube.reason is rs.Reason.diverged
-    # Lazy steps do not grow without bound along a line.
+    # Along the line the cube overflows, though it does not count.
     assert line.reason in (rs.Reason.diverged, rs.Reason.stalled)
+    assert line.steps < 1000
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(rs.smooth.LazyNewton(), id="LazyNewton"),
+        pytest.param(rs.smooth.TrustRegion(), id="TrustRegion", marks=pytest.mark.slow),
+        pytest.param(rs.smooth.TrustRegion("truncated"), id="truncated", marks=pytest.mark.slow),
+        pytest.param(rs.smooth.PolynomialGradient(0), id="gradient", marks=pytest.mark.slow),
+    ],
+)
+def test_steps_down_a_line_grow_without_bound(method):
+    sol = rs.solve(rs.Minimize(jnp.sum, x0=jnp.zeros(2)), method, throw=False)
+    assert sol.reason is rs.Reason.diverged
+    assert sol.steps < 200  # of single precision
 
 
 def test_low_values_in_single_precision_are_no_divergence():

@@ -60,6 +60,7 @@ def test_bad_parameters_are_refused():
         ({"subproblem": "dogleg"}, "subproblem"),
         ({"radius": 0.0}, "radius"),
         ({"inner": 0}, "inner"),
+        ({"subproblem": "exact", "inner": 5}, "inner"),
     ):
         with pytest.raises(ValueError, match=VOICE) as caught:
             TrustRegion(**given)
@@ -110,3 +111,28 @@ def test_gradients_come_down_further_than_differences_of_values_show():
     """Of f nine digits are left where terms cancel, of its gradient all."""
     sol = rs.solve(over(False, 1e7), TrustRegion(), rtol=1e-11)
     assert sol.steps < 40
+
+
+def scaled(x, c):
+    z = x - 1
+    return c * (z**2 + z**4).sum()
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(TrustRegion("exact"), id="exact", marks=pytest.mark.slow),
+        pytest.param(TrustRegion("truncated"), id="truncated"),
+        pytest.param(rs.smooth.PolynomialGradient(0), id="gradient", marks=pytest.mark.slow),
+    ],
+)
+def test_the_unit_of_a_function_is_of_no_importance(method):
+    """In single precision too, where products of its slopes with its curvatures vanish."""
+    units = 1.0, 2.0**-47
+    starts = jnp.array([0.0, 2.5], jnp.float32)
+    problems = [rs.Minimize(scaled, jnp.float32(c), x0=starts, convex=True) for c in units]
+    one, other = (rs.solve(problem, method, rtol=1e-4) for problem in problems)
+    assert one.x.dtype == np.float32
+    assert np.allclose(one.x, 1.0, atol=1e-3)
+    assert one.steps == other.steps
+    assert np.allclose(one.x, other.x, rtol=1e-6)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from resolvent._core.line_search import repeated
 from resolvent._core.norm import norm
+from resolvent._core.sphere import to_sphere
 
 _ENOUGH = 1e-2  # of the slope that the model must fall by
 _TRIES = 60
@@ -128,7 +129,7 @@ def _conjugate(
         step = run.square / jnp.where(curve > 0, curve, 1)
         ahead = run.p + step * run.way
         out = ~(curve > 0) | ~(ahead @ ahead < run.radius**2)
-        step = jnp.where(out, _to_sphere(run.p, run.way, run.radius), step)
+        step = jnp.where(out, to_sphere(run.p, run.way, run.radius), step)
         residual = run.residual - step * run.free * bent
         square = residual @ residual
         return run._replace(
@@ -143,14 +144,6 @@ def _conjugate(
         goal,
     )  # fmt: skip
     return repeated(lambda run: ~run.out & (run.square > run.goal**2), once, start, limit)
-
-
-def _to_sphere(p: Any, way: Any, radius: Any) -> Any:
-    """How far along a way the sphere is."""
-    square, along = way @ way, p @ way
-    room = jnp.maximum(radius**2 - p @ p, 0)
-    inner = along**2 + square * room
-    return room / (along + jnp.sqrt(jnp.where(inner > 0, inner, 1)))
 
 
 class _Search(NamedTuple):

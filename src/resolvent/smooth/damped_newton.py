@@ -13,7 +13,7 @@ from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.solution import Reason
 from resolvent._core.value import static
-from resolvent.smooth.endings import ending
+from resolvent.smooth.endings import MONITORED, Progress, begun, ending, followed, without_progress
 from resolvent.smooth.inverse_root import Inverse, inverse
 from resolvent.smooth.problem import Minimize
 
@@ -42,6 +42,7 @@ class DampedNewtonState(NamedTuple):
     decrement: Any
     """Half the squared local norm of the gradient, at the point before the last step."""
     merit: Any
+    progress: Progress
     status: Any
     gradients: Any
     solves: Any
@@ -144,6 +145,7 @@ class DampedNewton(Method):
     name: ClassVar[str] = "damped-newton"
     solves: ClassVar = (Minimize,)
     engines: ClassVar = ("traced",)
+    monitored: ClassVar[int] = MONITORED
 
     def __post_init__(self) -> None:
         one_of("rule", self.rule, tuple(_TAKES))
@@ -181,9 +183,10 @@ class DampedNewton(Method):
         zero, one = jnp.zeros((), jnp.int32), jnp.ones_like(value)
         # Not known before the first Hessian where it is None.
         sigma = 0 * one if self.sigma is None else jnp.asarray(self.sigma, value.dtype)
+        merit = problem.merit(x0, slope).astype(value.dtype)
         return DampedNewtonState(
-            x0, value, trees.raveled(slope), sigma, one, jnp.inf * one,
-            problem.merit(x0, slope).astype(value.dtype), zero, zero + 1, zero, zero, zero,
+            x0, value, trees.raveled(slope), sigma, one, jnp.inf * one, merit,
+            begun(value, merit), zero, zero + 1, zero, zero, zero,
         )  # fmt: skip
 
     def step(self, problem: Minimize, state: DampedNewtonState) -> DampedNewtonState:
@@ -197,11 +200,12 @@ class DampedNewton(Method):
         length = (alpha * trees.norm(line.n)).astype(value.dtype)
         status = ending(x, value, gradient, length, worse)
         status = jnp.where(line.inverse.bent, Reason.breakdown.code, status)
+        merit = problem.merit(x, trees.unraveled(gradient, x)).astype(state.merit.dtype)
+        progress = followed(state.progress, value, merit)
         return DampedNewtonState(
-            x, value, gradient, sigma, alpha, (0.5 * line.local**2).astype(value.dtype),
-            problem.merit(x, trees.unraveled(gradient, x)).astype(state.merit.dtype),
-            status.astype(jnp.int32), state.gradients + tries, state.solves + 1 + solves,
-            state.steps + 1, state.rises + risen,
+            x, value, gradient, sigma, alpha, (0.5 * line.local**2).astype(value.dtype), merit,
+            progress, without_progress(progress, status), state.gradients + tries,
+            state.solves + 1 + solves, state.steps + 1, state.rises + risen,
         )  # fmt: skip
 
     def _line(self, problem: Minimize, state: DampedNewtonState) -> _Line:

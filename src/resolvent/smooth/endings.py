@@ -1,13 +1,19 @@
-"""When a method for smooth problems has nowhere to go."""
+"""When a method for smooth problems has nowhere to go, or no longer gets anywhere."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from resolvent._core import trees
+from resolvent._core.line_search import rounding
 from resolvent._core.solution import Reason
 
+MONITORED = 100_000
+"""Through a curved valley f falls for thousands of steps without a new low of the gradient: methods
+that watch their `Progress` need nobody else who counts steps without one."""
+
+_IDLE = 1000  # steps without any progress after which there is none to come
 _REST = 64.0  # how much room is left below numbers whose squares overflow
 
 
@@ -23,3 +29,32 @@ def ending(x: Any, value: Any, gradient: Any, length: Any, refused: Any) -> Any:
     lost = refused & (length <= jnp.finfo(value.dtype).eps * size)
     code = jnp.where(lost, Reason.stalled.code, 0)
     return jnp.where(away, Reason.diverged.code, code).astype(jnp.int32)
+
+
+class Progress(NamedTuple):
+    """The lowest value and the lowest merit so far, and steps since one of them came down."""
+
+    value: Any
+    merit: Any
+    idle: Any
+
+
+def begun(value: Any, merit: Any) -> Progress:
+    """That of the first point."""
+    return Progress(value, merit, jnp.zeros((), jnp.int32))
+
+
+def followed(progress: Progress, value: Any, merit: Any) -> Progress:
+    """That after one more step."""
+    lowest, least, idle = progress
+    gains = (value < lowest - rounding(lowest)) | (merit < least)
+    return Progress(
+        jnp.where(gains, jnp.minimum(lowest, value), lowest), jnp.minimum(least, merit),
+        jnp.where(gains, 0, idle + 1),
+    )  # fmt: skip
+
+
+def without_progress(progress: Progress, status: Any) -> Any:
+    """A status, or stalled where all was well but for so many steps without progress."""
+    idle = (status == 0) & (progress.idle >= _IDLE)
+    return jnp.where(idle, Reason.stalled.code, status).astype(jnp.int32)

@@ -15,7 +15,7 @@ from resolvent._core.method import Method
 from resolvent._core.solution import Reason
 from resolvent._core.value import static
 from resolvent.smooth import remembered_hessian
-from resolvent.smooth.endings import ending
+from resolvent.smooth.endings import MONITORED, Progress, begun, ending, followed, without_progress
 from resolvent.smooth.problem import Minimize
 from resolvent.smooth.shifted_systems import Step, cubic, no_spectrum, of_shift, spectrum
 
@@ -48,6 +48,7 @@ class LazyNewtonState(NamedTuple):
     borrowed: Any
     """Whether the factors are those of an earlier solve."""
     merit: Any
+    progress: Progress
     status: Any
     gradients: Any
     hessians: Any
@@ -135,6 +136,7 @@ class LazyNewton(Method):
     solves: ClassVar = (Minimize,)
     engines: ClassVar = ("traced",)
     reads: ClassVar[tuple[str, ...]] = (remembered_hessian.NAME,)
+    monitored: ClassVar[int] = MONITORED
 
     def __post_init__(self) -> None:
         one_of("variant", self.variant, ("adaptive", "cubic", "regularized", "newton"))
@@ -194,10 +196,11 @@ class LazyNewton(Method):
         bounds = jnp.minimum(M, unit) / _RANGE, jnp.maximum(M, unit) * _RANGE
         state = LazyNewtonState(
             x0, value, gradient, parts, root, M, bounds, (x0, value, gradient),
-            jnp.zeros_like(value), zero, ~(borrowed | known), borrowed, value, zero, zero + 1,
-            zero + known, zero + products, zero,
+            jnp.zeros_like(value), zero, ~(borrowed | known), borrowed, value,
+            begun(value, value), zero, zero + 1, zero + known, zero + products, zero,
         )  # fmt: skip
-        return state._replace(merit=self._merit(problem, state).astype(dtype))
+        merit = self._merit(problem, state).astype(dtype)
+        return state._replace(merit=merit, progress=begun(value, merit))
 
     def _factor(self, root: Any) -> Any:
         return None if self.metric is None else root
@@ -277,22 +280,30 @@ class LazyNewton(Method):
         now = x, value, gradient
         begin = trees.where(done, now, state.begin)
         x, value, gradient = trees.where(again, state.begin, now)
-        M = state.M
+        M, (low, high) = state.M, state.bounds
         if self.variant == "adaptive":
-            M = jnp.where(done, jnp.maximum(0.25 * M, state.bounds[0]), M)
+            # Where the least M leaves the gradient as it was, steps are too short, as along a line.
+            short = done & (low >= M) & ~(size < self._size(state, state.begin[2]))
+            low = jnp.where(short, 0.25 * low, low)
+            M = jnp.where(done, jnp.maximum(0.25 * M, low), M)
         # What an old Hessian did says nothing about M.
         M = jnp.where(again & ~state.borrowed, 2 * M, M)
         length = found.length.astype(value.dtype)
         status = ending(x, value, gradient, length, again & ~state.borrowed)
-        status = jnp.where(state.bounds[1] < M, Reason.breakdown.code, status)
+        status = jnp.where(high < M, Reason.breakdown.code, status)
         new = state._replace(
-            x=x, value=value, gradient=gradient, spectrum=parts, M=M, begin=begin,
-            total=jnp.where(done | again, 0, total), place=jnp.where(done | again, 0, place),
+            x=x, value=value, gradient=gradient, spectrum=parts, M=M, bounds=(low, high),
+            begin=begin, total=jnp.where(done | again, 0, total),
+            place=jnp.where(done | again, 0, place),
             fresh=done | (again & state.borrowed), borrowed=state.borrowed & ~(done | again),
             status=status.astype(jnp.int32), gradients=state.gradients + 1,
             hessians=state.hessians + state.fresh, rejected=state.rejected + again,
         )  # fmt: skip
-        return new._replace(merit=self._merit(problem, new).astype(state.merit.dtype))
+        merit = self._merit(problem, new).astype(state.merit.dtype)
+        progress = followed(state.progress, value, merit)
+        return new._replace(
+            merit=merit, progress=progress, status=without_progress(progress, new.status)
+        )
 
     def _accepted(self, state: LazyNewtonState, value: Any, total: Any, size: Any) -> Any:
         """Whether what was done of a cycle counts; false for NaN."""

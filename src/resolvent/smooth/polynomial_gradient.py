@@ -12,6 +12,7 @@ from resolvent._core.line_search import backtracked, rounding
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.solution import Reason
+from resolvent._core.sphere import binary_unit
 from resolvent._core.value import static
 from resolvent.smooth.endings import ending
 from resolvent.smooth.problem import Minimize
@@ -169,9 +170,12 @@ class PolynomialGradient(Method):
             return state._replace(step_size=one / self.largest)
         way, used = self._direction(problem, state)
         bent = trees.raveled(problem.hessian_product(x0, trees.unraveled(way, x0)))
-        curve, along = way @ bent, way @ gradient
+        # In powers of two near their sizes, because products of small numbers vanish.
+        unit, pace = binary_unit(trees.norm(gradient)), binary_unit(trees.norm(way))
+        curve, along = (way / pace) @ (bent / pace), (way / pace) @ (gradient / unit)
         seen = (curve > 0) & (along > 0)
         step = jnp.where(seen, along, 1) / jnp.where(seen, curve, 1)
+        step = step * jnp.where(seen, unit / pace, 1)
         return state._replace(
             step_size=step.astype(value.dtype), products=state.products + used + 1
         )  # fmt: skip

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from resolvent._core.line_search import repeated
+from resolvent._core.norm import norm
+from resolvent._core.sphere import binary_unit, to_sphere
 
 
 class Truncated(NamedTuple):
@@ -20,6 +22,8 @@ class Truncated(NamedTuple):
 
 
 class _Run(NamedTuple):
+    """In units of the radius, and residuals in units of g: their squares are numbers near 1."""
+
     h: Any
     residual: Any
     """g + H h."""
@@ -41,14 +45,16 @@ def truncated_cg(
         T. Steihaug (1983), The conjugate gradient method and trust regions in large scale
         optimization.
     """
+    unit, length = binary_unit(norm(g)), binary_unit(radius)
+    g = g / unit
 
     def body(run: _Run) -> _Run:
-        bent = product(run.way)
+        bent = product(run.way) / unit * length
         curve = run.way @ bent
         step = run.square / jnp.where(curve > 0, curve, 1)
         ahead = run.h + step * run.way
         out = ~(curve > 0) | ~(ahead @ ahead < run.radius**2)
-        step = jnp.where(out, _to_sphere(run.h, run.way, run.radius), step)
+        step = jnp.where(out, to_sphere(run.h, run.way, run.radius), step)
         residual = run.residual + step * bent
         square = residual @ residual
         way = -residual + (square / run.square) * run.way
@@ -60,17 +66,10 @@ def truncated_cg(
     square = g @ g
     start = _Run(
         jnp.zeros_like(g), g, -g, square, ~(square > 0), jnp.zeros((), jnp.int32),
-        jnp.asarray(radius, g.dtype), jnp.asarray(rtol, g.dtype) ** 2 * square,
+        jnp.asarray(radius / length, g.dtype), jnp.asarray(rtol, g.dtype) ** 2 * square,
     )  # fmt: skip
     end = repeated(lambda run: ~run.done, body, start, limit)
-    length = end.h @ end.h
-    length = jnp.sqrt(jnp.where(length > 0, length, 1)) * (length > 0)
-    return Truncated(end.h, -0.5 * (end.h @ (g + end.residual)), length, end.k)
-
-
-def _to_sphere(h: Any, way: Any, radius: Any) -> Any:
-    """How far along a way the sphere is."""
-    square, along = way @ way, h @ way
-    room = jnp.maximum(radius**2 - h @ h, 0)
-    inner = along**2 + square * room
-    return room / (along + jnp.sqrt(jnp.where(inner > 0, inner, 1)))
+    square = end.h @ end.h
+    own = jnp.sqrt(jnp.where(square > 0, square, 1)) * (square > 0)
+    fall = -0.5 * (end.h @ (g + end.residual))
+    return Truncated(length * end.h, unit * fall * length, length * own, end.k)

@@ -11,9 +11,9 @@ from resolvent._core.checks import between, count, one_of, refuse
 from resolvent._core.line_search import rounding
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
-from resolvent._core.solution import Reason
+from resolvent._core.sphere import binary_unit
 from resolvent._core.value import static
-from resolvent.smooth.endings import ending
+from resolvent.smooth.endings import MONITORED, Progress, begun, ending, followed, without_progress
 from resolvent.smooth.problem import Minimize
 from resolvent.smooth.shifted_systems import in_ball, spectrum
 from resolvent.smooth.truncated_cg import truncated_cg
@@ -21,7 +21,6 @@ from resolvent.smooth.truncated_cg import truncated_cg
 _EXACT = 200  # unknowns up to which the Hessian is factorized by default
 _ACCEPTED = 1e-4  # of the fall that the model promises
 _FORCING = 0.1  # what conjugate gradients leave of the gradient, at most
-_IDLE = 1000  # steps without any progress after which there is none to come
 
 
 class TrustRegionState(NamedTuple):
@@ -33,10 +32,7 @@ class TrustRegionState(NamedTuple):
     """Of the Hessian; empty where only products with it are taken."""
     radius: Any
     merit: Any
-    least: Any
-    """The lowest value and the lowest merit so far."""
-    idle: Any
-    """Steps since one of them came down."""
+    progress: Progress
     status: Any
     gradients: Any
     hessians: Any
@@ -64,8 +60,9 @@ class TrustRegion(Method):
             of unknowns, and 1000 at most.
 
     Raises:
-        ValueError: for another subproblem, a radius that is not positive, less than one inner step,
-            or truncated steps where second-order points are asked for.
+        ValueError: for another subproblem, a radius that is not positive, less than one inner step
+            or any number of them with "exact", or truncated steps where second-order points are
+            asked for.
 
     Cost per iteration:
         One gradient; if the last step was taken one Hessian (n products with it) and its
@@ -101,9 +98,7 @@ class TrustRegion(Method):
     name: ClassVar[str] = "trust-region"
     solves: ClassVar = (Minimize,)
     engines: ClassVar = ("traced",)
-    # Through a curved valley f falls for thousands of steps without a new low of the gradient;
-    # `idle` tells when there is no progress of either kind.
-    monitored: ClassVar[int] = 100_000
+    monitored: ClassVar[int] = MONITORED
 
     def __post_init__(self) -> None:
         one_of("subproblem", self.subproblem, ("auto", "exact", "truncated"))
@@ -111,6 +106,11 @@ class TrustRegion(Method):
             between("radius", self.radius, 0.0, math.inf, "It is the length of a step.")
         if self.inner is not None:
             count("inner", self.inner, least=1)
+            if self.subproblem == "exact":
+                refuse(
+                    ValueError, "inner", given=f"{self.inner} for 'exact'", needed="None",
+                    advice="Only conjugate gradients take such steps.",
+                )  # fmt: skip
 
     def check(self, problem: Minimize) -> None:
         if self._exact(problem):
@@ -133,16 +133,19 @@ class TrustRegion(Method):
         parts: Any = spectrum(problem.hessian(x0)) if exact else ()
         radius = self.radius
         if radius is None:
-            bent = parts.matrix @ gradient if exact else self._product(problem, x0)(gradient)
             size = trees.norm(gradient)
-            curve = jnp.abs(gradient @ bent) / jnp.where(size > 0, size, 1) ** 2
+            unit = binary_unit(size)
+            way = gradient / unit
+            bent = parts.matrix @ way if exact else self._product(problem, x0)(way)
+            curve = jnp.abs(way @ bent) / jnp.where(size > 0, size / unit, 1) ** 2
             radius = size / jnp.where(curve > 0, curve, 1)
             radius = jnp.where((radius > 0) & jnp.isfinite(radius), radius, 1)
         dtype = value.dtype
         merit = self._merit(problem, x0, gradient, parts).astype(dtype)
         return TrustRegionState(
-            x0, value, gradient, parts, jnp.asarray(radius, dtype), merit, (value, merit), zero,
-            zero, zero + 1, zero + exact, zero + (not exact and self.radius is None),
+            x0, value, gradient, parts, jnp.asarray(radius, dtype), merit,
+            begun(value, merit), zero, zero + 1, zero + exact,
+            zero + (not exact and self.radius is None),
         )  # fmt: skip
 
     def _merit(self, problem: Minimize, x: Any, gradient: Any, parts: Any) -> Any:
@@ -184,15 +187,10 @@ class TrustRegion(Method):
         length = found.length.astype(value.dtype)
         radius = _following(jnp.where(good, ratio, 0), length, state.radius)
         merit = self._merit(problem, x, gradient, parts).astype(state.merit.dtype)
-        lowest, least = state.least
-        gains = (value < lowest - rounding(lowest)) | (merit < least)
-        idle = jnp.where(gains, 0, state.idle + 1)
-        least = jnp.where(gains, jnp.minimum(lowest, value), lowest), jnp.minimum(least, merit)
-        status = ending(x, value, gradient, length, ~good)
-        status = jnp.where((status == 0) & (idle >= _IDLE), Reason.stalled.code, status)
+        progress = followed(state.progress, value, merit)
+        status = without_progress(progress, ending(x, value, gradient, length, ~good))
         return TrustRegionState(
-            x, value, gradient, parts, radius, merit, least, idle,
-            status.astype(jnp.int32), state.gradients + 1,
+            x, value, gradient, parts, radius, merit, progress, status, state.gradients + 1,
             state.hessians + good if self._exact(problem) else state.hessians,
             state.products + products,
         )  # fmt: skip
