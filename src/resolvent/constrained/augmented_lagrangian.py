@@ -41,7 +41,9 @@ class AugmentedLagrangianState(NamedTuple):
     unit: Any
     """The size of the first projected gradient."""
     stuck: Any
-    """Whether the last step was refused at every size: the gradient is rounding."""
+    """Whether no step size gained anything: the gradient is rounding."""
+    gone: Any
+    """Whether x went far away, and the least violation is sought from the first point."""
     scale: Any
     """What the certificate is relative to."""
     goal: Any
@@ -88,10 +90,12 @@ class AugmentedLagrangian(Method):
 
     Convergence:
         Limit points are stationary where the gradients of the active constraints are independent,
-        else they are stationary for the violation, which is reported as `infeasible`. Near an
-        answer with positive curvature along the active constraints the multipliers converge
-        linearly for bounded rho, with a ratio of order 1 / rho. Constraints whose gradients are
-        longer than 128 or shorter than 1/128 are measured in another unit on the way.
+        else they are stationary for the violation, which is reported as `infeasible`. Where x goes
+        far away, the least violation is sought from the first point: the solve ends as `infeasible`
+        if that does not vanish, else as `diverged`. Near an answer with positive curvature along
+        the active constraints the multipliers converge linearly for bounded rho, with a ratio of
+        order 1 / rho. Constraints whose gradients are longer than 128 or shorter than 1/128 are
+        measured in another unit on the way.
 
     Example:
         ```python
@@ -179,12 +183,12 @@ class AugmentedLagrangian(Method):
             )
         rest, factors = at_rest(at), adapted(x, at, unscaled(at))
         at, pair = scaled(at, factors), weighed(pair, inverse(factors))
-        one, zero = jnp.ones((), x.dtype), jnp.zeros((), jnp.int32)
+        one, zero, no = jnp.ones((), x.dtype), jnp.zeros((), jnp.int32), jnp.asarray(False)
         (rho,) = first_weights(memory, _PENALTY, (self.rho,), self._is_usual)
         unit = norm(displacement(x, _slope(at, pair, rho), bounds))
         return AugmentedLagrangianState(
             x, at, pair, factors, rho, self.tolerance * unit, jnp.full_like(one, jnp.inf), unit,
-            jnp.asarray(False), scale, 0 * one, rest, zero, zero + 1, zero, zero,
+            no, no, scale, 0 * one, rest, zero, zero + 1, zero, zero,
         )  # fmt: skip
 
     def _is_usual(self, rho: Any) -> Any:
@@ -204,6 +208,8 @@ class AugmentedLagrangian(Method):
         bounds = problem.bounds_at(state.x)
         at = scaled(state.at, inverse(state.factors))
         x, at, restoration, code, _ = restored(problem, state.x, at, bounds, state.restoration)
+        open_ = code == Reason.breakdown.code
+        code = jnp.where(open_ & state.gone, Reason.diverged.code, code)
         return state._replace(
             x=x, at=scaled(at, state.factors), restoration=restoration,
             status=code.astype(jnp.int32), evaluations=state.evaluations + 1,
@@ -219,31 +225,40 @@ class AugmentedLagrangian(Method):
         theirs = weighed(forces, state.factors)
         bent = Bent(problem, x, theirs, rho, at.jacobian, at.slopes, pushing)
         d, products = direction(bent, slope, bounds, state.tolerance, state.unit)
-        before, size = _value(at, pair, rho)
+        before, terms = _value(at, pair, rho)
+
+        def at_point(there: Any) -> Any:
+            return there, scaled(local(problem, there, sparse=True), state.factors)
 
         def look(step: Any) -> Any:
-            there = clipped(x + step * d, bounds)
-            now = scaled(local(problem, there, sparse=True), state.factors)
+            there, now = at_point(clipped(x + step * d, bounds))
             return there, now, _value(now, pair, rho)[0]
 
         def refused(trial: Any, step: Any, before: Any, x: Any, slope: Any, room: Any) -> Any:
             fall = slope @ (trial[0] - x)
             return ~(trial[-1] <= before + self.decrease * fall + room)
 
-        room = 10 * jnp.finfo(x.dtype).eps * size
-        first = jnp.ones((), x.dtype)
+        room = 10 * jnp.finfo(x.dtype).eps * terms
         (there, now, after), _, tries = backtracked(
-            look, refused, first, (before, x, slope, room), tries=50
+            look, refused, jnp.ones((), x.dtype), (before, x, slope, room), tries=50
         )
-        stuck = ~(after <= before + room) | (there == x).all()
-        x, at = trees.where(stuck, (x, at), (there, now))
-        far = norm(x) > FAR * (1 + norm(problem.vector(problem.first)))
-        status = jnp.where(far, Reason.diverged.code, 0).astype(jnp.int32)
+        lost = ~(after <= before + room) | (there == x).all()
+        size = norm(displacement(x, slope, bounds))
+        left = norm(displacement(there, _slope(now, pair, rho), bounds))
+        # Where rounding hides what the value gains, its slope still tells of progress.
+        stuck = lost | (~(after < before - room) & ~(left <= 0.5 * size))
+        x, at = trees.where(lost, (x, at), (there, now))
+        first = problem.vector(problem.first)
+        far = 1 + norm(first)
+        begin = (norm(x) > FAR * far) | (rho > self._heaviest(x))
+        # What is violated far away is rounding.
+        gone = begin & (norm(x) > jnp.finfo(x.dtype).eps ** -0.5 * far)
+        x, at = jax.lax.cond(gone, at_point, lambda _: (x, at), clipped(first, bounds))
         theirs = scaled(at, inverse(state.factors))
         return state._replace(
-            x=x, at=at, stuck=stuck, status=status,
-            restoration=observed(state.restoration, x, theirs, bounds, rho > self._heaviest(x)),
-            evaluations=state.evaluations + tries, products=state.products + products,
+            x=x, at=at, stuck=stuck, gone=gone,
+            restoration=observed(state.restoration, x, theirs, bounds, begin),
+            evaluations=state.evaluations + tries + gone, products=state.products + products,
         )  # fmt: skip
 
     def _heaviest(self, x: Any) -> Any:
@@ -262,7 +277,7 @@ class AugmentedLagrangian(Method):
         state = state._replace(
             multipliers=trees.where(due, after, pair),
             rho=jnp.where(slow, self.growth * rho, rho),
-            tolerance=jnp.where(due, tolerance, state.tolerance),
+            tolerance=jnp.where(small, tolerance, state.tolerance),
             violation=jnp.where(due, violation, state.violation),
             updates=state.updates + due,
         )

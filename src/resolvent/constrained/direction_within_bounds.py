@@ -31,6 +31,13 @@ def product(bent: Bent, d: Any) -> Any:
     return whole + bent.rho * ((bent.jacobian @ d) @ bent.jacobian + rows @ bent.slopes)
 
 
+def _rounding(bent: Bent) -> Any:
+    """The curvature that is found along a direction on which no constraint depends."""
+    squares = (bent.jacobian**2).sum(1).sum() + bent.pushing @ (bent.slopes**2).sum(1)
+    # The direction has rounding, and its product with rows: of both the square is taken.
+    return bent.rho * jnp.finfo(bent.x.dtype).eps ** 1.5 * squares
+
+
 class _Conjugate(NamedTuple):
     d: Any
     r: Any
@@ -49,8 +56,9 @@ def direction(bent: Bent, slope: Any, bounds: Any, tolerance: Any, unit: Any) ->
     Newton system is solved until its residual is a share of the gradient that shrinks with it.
     Where curvature is not positive the search ends. Where it is negative, the direction that shows
     it is taken too, as far as if it were positive: without it, steps in a bent valley would be no
-    more than steps along the gradient. Where the first direction shows none, it is long, so that a
-    function without a minimizer is seen to be one.
+    more than steps along the gradient. One without curvature is taken as far as x is long, where
+    the residual is more than rounding: linear programs go on along such ones. Where the first
+    direction shows none, it is long, so that a function without a minimizer is seen to be one.
     """
     x = bent.x
     free = jnp.ones_like(x)
@@ -67,32 +75,32 @@ def direction(bent: Bent, slope: Any, bounds: Any, tolerance: Any, unit: Any) ->
     goal = jnp.maximum(share * size, 0.1 * tolerance) ** 2
     zero = jnp.zeros((), jnp.int32)
 
-    def goes_on(state: tuple[_Conjugate, Any]) -> Any:
-        now, goal = state
+    def goes_on(state: tuple[_Conjugate, Any, Any]) -> Any:
+        now, goal, _ = state
         return ~now.done & (now.square > goal)
 
-    def once(state: tuple[_Conjugate, Any]) -> tuple[_Conjugate, Any]:
-        (d, r, p, square, most, products, _), goal = state
+    def once(state: tuple[_Conjugate, Any, Any]) -> tuple[_Conjugate, Any, Any]:
+        (d, r, p, square, most, products, _), goal, least = state
         q = free * product(bent, p)
         along, length = p @ q, p @ p
         curvature = along / jnp.where(length > 0, length, 1)
-        # Of a curvature that is rounding beside others, no step is to be made.
-        noise = 10 * jnp.finfo(x.dtype).eps * most
+        # A curvature that is rounding beside others says nothing of a step's length.
+        rounding = 10 * jnp.finfo(x.dtype).eps * most
+        noise = jnp.maximum(rounding, least)
         bad, negative = ~(curvature > noise), curvature < -noise
         most = jnp.maximum(most, curvature)
         step = square / jnp.where(bad, 1, along)
         far = 10 * jnp.maximum(norm(x), 1)
-        aside = jnp.minimum(
-            -square / jnp.where(negative, along, -1),
-            far / jnp.sqrt(jnp.where(length > 0, length, 1)),
-        )
-        ahead = jnp.where(products == 0, far / size, jnp.where(negative, aside, 0))
+        straight = far / jnp.sqrt(jnp.where(length > 0, length, 1))
+        aside = jnp.minimum(-square / jnp.where(negative, along, -1), straight)
+        flat = jnp.where(square > rounding**2 * (d @ d), 0.1 * straight, 0)
+        ahead = jnp.where(products == 0, far / size, jnp.where(negative, aside, flat))
         d = d + jnp.where(bad, ahead, step) * p
         r = jnp.where(bad, r, r - step * q)
         after = r @ r
         p = r + after / jnp.where(square > 0, square, 1) * p
-        return _Conjugate(d, r, p, after, most, products + 1, bad), goal
+        return _Conjugate(d, r, p, after, most, products + 1, bad), goal, least
 
     begin = _Conjugate(0 * b, b, b, square, 0 * square, zero, ~(square > 0))
-    end, _ = repeated(goes_on, once, (begin, goal), x.size)
+    end, *_ = repeated(goes_on, once, (begin, goal, _rounding(bent)), x.size)
     return end.d - (1 - free) * slope, end.products
