@@ -44,20 +44,37 @@ def _blocks(curved: Curved, shift: Any) -> tuple[Any, Any]:
     return curved.H + jnp.diag(diagonal), give
 
 
-def _downhill(curved: Curved, shift: Any) -> Any:
+def _downhill(curved: Curved, shift: Any, simply: Any) -> Any:
     """Whether K has as many positive eigenvalues as unknowns, and negative ones as rows.
 
     It has where H + S + shift + J^T give^-1 J is positive definite (Sylvester, Haynsworth). Where
-    rounding hides that behind the last part, the eigenvalues themselves are asked.
+    rounding hides that behind the last part, the eigenvalues themselves are asked; those of the
+    first part before, where `simply` says so.
     """
     top, give = _blocks(curved, shift)
-    whole = top + (curved.J.T / give) @ curved.J
+    plain = _definite(top + (curved.J.T / give) @ curved.J)
+
+    def asked(_: Any) -> Any:
+        return (simply & _definite(top)) | _enough_positive(curved, shift)
+
+    return jax.lax.cond(plain, jnp.ones_like, asked, plain)
+
+
+def needless(curved: Curved, least: Any, shift: Any) -> Any:
+    """Whether a shift is larger than `least`, although H + S + least is positive definite."""
+    no = jnp.asarray(False)
+    return jax.lax.cond(
+        shift > least, lambda _: _definite(_blocks(curved, least)[0]), lambda _: no, no
+    )
+
+
+def _definite(whole: Any) -> Any:
+    """Whether a matrix is positive definite, by more than rounding."""
     diagonal = jnp.diagonal(whole)
     unit = 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1))
     lower = jnp.linalg.cholesky(unit[:, None] * whole * unit, symmetrize_input=True)
     room = 10 * diagonal.size * jnp.finfo(whole.dtype).eps
-    plain = (diagonal > 0).all() & (jnp.diagonal(lower) ** 2 > room).all()
-    return jax.lax.cond(plain, jnp.ones_like, lambda _: _enough_positive(curved, shift), plain)
+    return (diagonal > 0).all() & (jnp.diagonal(lower) ** 2 > room).all()
 
 
 def _enough_positive(curved: Curved, shift: Any) -> Any:
@@ -68,14 +85,17 @@ def _enough_positive(curved: Curved, shift: Any) -> Any:
     return (values > room).sum() == curved.H.shape[0]
 
 
-def shift_for(curved: Curved, least: Any, last: Any) -> tuple[Any, Any]:
-    """The least shift of those tried that makes the direction go downhill, and how many were."""
+def shift_for(curved: Curved, least: Any, last: Any, simply: Any = False) -> tuple[Any, Any]:
+    """The least shift of those tried that makes the direction go downhill, and how many were.
+
+    `simply`: whether a matrix H + S that is positive definite by itself is known to need none.
+    """
     begun = jnp.where(last > 0, jnp.maximum(_LEAST, last / _BACK), _FIRST)
     factor = jnp.where(last > 0, _FAST, _FASTER)
 
     def goes_on(carry: Any) -> Any:
         shift, _ = carry
-        return ~_downhill(curved, shift) & (shift < _MOST)
+        return ~_downhill(curved, shift, simply) & (shift < _MOST)
 
     def more(carry: Any) -> Any:
         shift, tries = carry

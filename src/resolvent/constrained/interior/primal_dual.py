@@ -13,7 +13,7 @@ from resolvent._core.norm import norm
 from resolvent._core.solution import Reason
 from resolvent.constrained.conditions import Multipliers, clipped, errors, estimated, violated
 from resolvent.constrained.derivatives import Local, hessian, local
-from resolvent.constrained.interior import barrier, newton_step
+from resolvent.constrained.interior import barrier, ending, newton_step
 from resolvent.constrained.interior.filter import Filter, admits, empty, with_pair
 from resolvent.constrained.interior.model import Model, error, merit, modelled, slope
 from resolvent.constrained.interior.scaled import Scaling, boxes, rows_of, scaling
@@ -25,6 +25,7 @@ _FAR = 1e15  # what x grows to only where there is no answer
 _LARGE = 1e3  # multipliers above it are not believed at a beginning
 _ENOUGH = 0.9  # of the violation, at which the search for a better point may end
 _RESTS = 0.999  # what is left of a violation that falls no more
+_DECIDING = ("filter", "rescue", "mu", "shift", "least", "little", "merit", "attempts")
 _REFUSALS = 6  # in a row, without a violation to bring down, that end a solve
 
 
@@ -73,6 +74,7 @@ class InteriorState(NamedTuple):
     rests: Any
     """Whether the last step was rounding: the present mu has been served."""
     refusals: Any
+    attempts: ending.Attempts
     status: Any
     steps: Any
     evaluations: Any
@@ -97,7 +99,8 @@ class PrimalDualInteriorPoint(Method):
 
     Where no step is admitted, half the squared violation is minimized in the same way until the
     filter admits a point. Where that finds a stationary point of the violation, the solve ends
-    there as `infeasible`. f and the rows are scaled by their first gradients.
+    there as `infeasible`. A solve that would end otherwise, at a point that violates constraints,
+    does so once more until none is violated. f and the rows are scaled by their first gradients.
 
     Args:
         mu: the first one.
@@ -148,7 +151,8 @@ class PrimalDualInteriorPoint(Method):
     name: ClassVar[str] = "primal-dual-interior-point"
     solves: ClassVar = (ConstrainedProblem,)
     engines: ClassVar = ("traced",)
-    monitored: ClassVar[int] = 200
+    # A solve looks itself, and needs time for its last attempt.
+    monitored: ClassVar[int] = 2 * ending.WINDOW
 
     def __post_init__(self) -> None:
         infinity = float("inf")
@@ -183,7 +187,7 @@ class PrimalDualInteriorPoint(Method):
             self.mu * one, 0 * one, 0 * one, scale, empty(1e4 * jnp.maximum(1, violation)),
             Rescue(no, jnp.ones(m + p, dtype), x, one, self.mu * one, no),
             1e-4 * jnp.maximum(1, violation), given, pair, judged, unit, no, zero,
-            zero, zero, zero + 2, zero + 1,
+            ending.none_yet(judged), zero, zero, zero + 2, zero + 1,
         )  # fmt: skip
         state = state._replace(y=_balanced(problem, state), pair=jax.lax.stop_gradient(pair))
         return _settled(state)
@@ -201,7 +205,8 @@ class PrimalDualInteriorPoint(Method):
         give = jnp.where(model.on, 1 / model.weights, give)
         curved = newton_step.Curved(H, model.slopes, stiff, give, model.free)
         still = jax.lax.stop_gradient((curved, state.least, state.shift))
-        shift, tries = newton_step.shift_for(*still)
+        shift, tries = newton_step.shift_for(*still, ending.simply(state.attempts))
+        hidden = newton_step.needless(*still[:2], shift)
         system = newton_step.solver(curved, shift)
         force = slope(model) - barrier.push(model.box, model.w, model.mu)
         force = jnp.concatenate([model.free * force[:n], force[n:]])
@@ -231,6 +236,8 @@ class PrimalDualInteriorPoint(Method):
             state.upper + along * jnp.where(found.good, of_upper, 0), model.mu,
         )  # fmt: skip
         x = clipped(w[:n], problem.bounds_at(w[:n]))
+        last = state.attempts.last == 1
+        x = jnp.where(last, ending.starting_point(problem, state.x), x)
         # Slacks that may be larger make both the violation and the barrier smaller.
         now = local(problem, x)
         room = -state.scaling.rows[m:] * now.inequalities
@@ -241,8 +248,9 @@ class PrimalDualInteriorPoint(Method):
             y=state.y + jnp.where(model.on | ~found.good, 0, alpha * turn),
             shift=jnp.where(shift > 0, shift, state.shift),
             least=jnp.where(found.good, 0, jnp.maximum(1e-4, 10 * shift)),
-            rests=found.good & found.tiny,
+            rests=found.good & found.tiny & ~last,
             refusals=jnp.where(found.good, 0, state.refusals + 1), steps=state.steps + 1,
+            attempts=ending.counted(state.attempts, hidden),
             evaluations=state.evaluations + found.tries + 1,
             factorizations=state.factorizations + tries + 1,
         )  # fmt: skip
@@ -253,7 +261,8 @@ class PrimalDualInteriorPoint(Method):
         # Norms have no derivative at 0, and nothing but decisions depends on this one.
         seen = jax.lax.stop_gradient((x, moved.at, pair, bounds, state.scale))
         total = errors(*seen).total
-        return _settled(moved._replace(point=x, pair=pair, merit=total))
+        moved = moved._replace(point=x, pair=pair, merit=total)
+        return _settled(ending.reconsidered(problem, moved))
 
     def _closer(self, problem: Any, state: InteriorState) -> tuple[InteriorState, Any]:
         """The state with a smaller mu where its barrier problem is solved, and whether none is."""
@@ -283,23 +292,25 @@ class PrimalDualInteriorPoint(Method):
     ) -> InteriorState:  # fmt: skip
         """The state with the search for less violation begun or ended, and its status."""
         n, m = now.x.size, now.at.equalities.size
-        eps, on = jnp.finfo(now.x.dtype).eps, before.rescue.on
+        eps, last = jnp.finfo(now.x.dtype).eps, before.attempts.last
+        on = before.rescue.on & (last != 1)
         bounds, w = problem.bounds_at(now.x), jnp.concatenate([now.x, now.s])
         rows = rows_of(now.scaling, now.at.equalities, now.at.inequalities, now.s)
         away = jnp.abs(rows).sum()
-        slight = 1e3 * eps**0.5 * now.little
+        slight = ending.slight(now)
 
         # The first multipliers are a guess, which may lead astray: then a step goes without them.
         refused = ~on & ~good & (pair[0] > slight)
         anew = refused & (before.steps == 0) & (now.y != 0).any()
         # A violation that no step brings down is made smaller for its own sake.
-        begins = refused & ~anew
+        begins = (refused & ~anew) | (last == 1)
         mu = 0.1 * jnp.minimum(1, rows @ rows)
-        kept = jnp.where(on, now.rescue.mu, now.mu)
+        kept = jnp.where(last == 1, self.mu, jnp.where(on, now.rescue.mu, now.mu))
 
-        # Then the first program goes on, where its filter admits the point.
+        # Then the first program goes on, where its filter admits the point; from the last search
+        # only where nothing is violated.
         _, value = merit(model._replace(on=jnp.asarray(False), mu=kept), w, now.at.value, rows)
-        less = (away <= _ENOUGH * now.rescue.first) & admits(now.filter, away, value)
+        less = (away <= _ENOUGH * now.rescue.first) & admits(now.filter, away, value) & (last == 0)
         ends = on & good & (less | (away <= slight))
 
         # Where the violation cannot be made smaller, that is how it ends.
@@ -311,6 +322,8 @@ class PrimalDualInteriorPoint(Method):
         stuck = on & (done | (now.refusals >= _REFUSALS)) & ~ends
         bare = stuck & ~now.rescue.plain
         lost = on & ~ends & level & (rests | stuck) & (jnp.minimum(size, away) > slight)
+        # The last search may begin where nothing but rounding is left.
+        lost = lost & ((last == 0) | (size > 100 * eps * steepness(now.at) * norm(now.x)))
 
         fresh = begins | bare
         mu = jnp.where(fresh, mu, jnp.where(ends, kept, now.mu))
@@ -327,9 +340,9 @@ class PrimalDualInteriorPoint(Method):
         lower = jnp.where(model.box.below, jnp.minimum(mu / down, _LARGE), 0)
         upper = jnp.where(model.box.above, jnp.minimum(mu / up, _LARGE), 0)
         y = jnp.where(ends, jnp.concatenate([jnp.zeros(m, now.x.dtype), lower[n:]]), now.y)
-        y = jnp.where(anew, 0, y)
+        y = jnp.where(anew | (last == 1), 0, y)
         filter = with_pair(now.filter, *pair, begins)
-        clear = (ends & ~less) | (~on & ~good & ~refused)
+        clear = (ends & ~less) | (~on & ~good & ~refused) | (last == 1)
         filter = trees.where(clear, empty(filter.most), filter)
         far = norm(now.x) > _FAR * (1 + norm(problem.vector(problem.first)))
         idle = (~on & ~begins & done) | (~on & ~good & ~begins)
@@ -362,13 +375,8 @@ class PrimalDualInteriorPoint(Method):
 
 def _settled(state: InteriorState) -> InteriorState:
     """The state, with no derivative of what only decides."""
-    still = jax.lax.stop_gradient(
-        (state.filter, state.rescue, state.mu, state.shift, state.least, state.little, state.merit)
-    )
-    filter, rescue, mu, shift, least, little, merit = still
-    return state._replace(
-        filter=filter, rescue=rescue, mu=mu, shift=shift, least=least, little=little, merit=merit
-    )
+    still = jax.lax.stop_gradient({name: getattr(state, name) for name in _DECIDING})
+    return state._replace(**still)
 
 
 def _balanced(problem: Any, state: InteriorState) -> Any:
