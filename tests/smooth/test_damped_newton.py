@@ -209,3 +209,9 @@ def test_bad_parameters_are_refused(case):
     with pytest.raises(ValueError, match=VOICE) as caught:
         DampedNewton(**given)
     assert str(caught.value).startswith(name)
+
+
+def test_a_constant_may_be_an_array_but_no_text():
+    DampedNewton("aicn", M=np.array(2.0))
+    with pytest.raises(TypeError, match=r"^q: given str '3'"):
+        DampedNewton("root", q="3", M=1.0)

@@ -101,7 +101,7 @@ def test_steps_are_those_of_the_paper(case):
     path = known.run(25)
     problem = rs.Minimize(rosenbrock, x0=start, convex=variant == "regularized")
     with jax.enable_x64(True):
-        found = states(problem, LazyNewton(variant, m, M, early), 25)
+        found = states(problem, LazyNewton(variant, m, M, early or variant != "adaptive"), 25)
         assert np.allclose(found.x, path, rtol=1e-10, atol=1e-10)
         assert np.allclose(found.M, known.constants)
         assert found.hessians[-1] == known.hessians
@@ -278,6 +278,7 @@ BAD = {
     "no cubic term": ({"variant": "cubic", "M": 0.0}, "M"),
     "Newton's method": ({"variant": "newton", "M": 1.0}, "M"),
     "slow": ({"slow": 1.0}, "slow"),
+    "early": ({"variant": "cubic", "M": 1.0, "early": False}, "early"),
 }
 
 
@@ -287,6 +288,11 @@ def test_bad_parameters_are_refused(case):
     with pytest.raises(ValueError, match=VOICE) as caught:
         LazyNewton(**given)
     assert str(caught.value).startswith(name)
+
+
+def test_the_last_constant_may_be_the_first_of_another_solve():
+    sol = rs.solve(soft_problem(), LazyNewton("cubic", np.int32(1)), rtol=1e-6)
+    assert LazyNewton("cubic", M=sol.witness["M"]).M is not None
 
 
 def test_what_a_problem_does_not_admit_is_refused():

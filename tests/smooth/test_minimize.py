@@ -155,7 +155,11 @@ TWO = np.ones(2)
 BAD = {
     "f": ({"f": 3}, TypeError, "f"),
     "a vector": ({"f": lambda x: x}, ValueError, "f"),
-    "an integer": ({"f": lambda x: 1}, ValueError, "f"),
+    "an integer": ({"f": lambda x: 1}, TypeError, "f: given values of dtype int"),
+    "NumPy": ({"f": lambda x: np.sum(np.asarray(x) ** 2)}, TypeError, "f: given a function that c"),
+    "if": ({"f": lambda x: x.sum() if x[0] > 0 else x[1]}, TypeError, "f: given a function that d"),
+    "no args": ({"f": quadratic}, TypeError, "f: given a function that cannot be called with x"),
+    "too strong": ({"strong": 10.0, "lipschitz": 1.0}, ValueError, "strong"),
     "NaN": ({"x0": np.array([1.0, np.nan])}, ValueError, "x0"),
     "nothing": ({"x0": np.ones(0)}, ValueError, "x0"),
     "complex": ({"x0": np.ones(2, complex)}, TypeError, "x0"),
@@ -172,6 +176,25 @@ def test_bad_problems_are_refused(case):
     with pytest.raises(kind, match=VOICE) as caught:
         rs.Minimize(**{"f": rosenbrock, "x0": TWO, **given})
     assert str(caught.value).startswith(name)
+
+
+def test_a_constant_may_be_minimized():
+    sol = rs.solve(rs.Minimize(lambda x: 3.0, x0=TWO))
+    assert sol.steps == 0
+    assert (sol.x == TWO).all()
+
+
+def test_whole_numbers_are_the_same_program_as_others():
+    problem = rs.Minimize(rosenbrock, x0=TWO, lipschitz=3, strong=1, unit=2)
+    assert [type(one) for one in (problem.lipschitz, problem.strong, problem.unit)] == [float] * 3
+    smooth = rs.smooth
+    methods = (
+        smooth.TrustRegion(radius=1), smooth.LazyNewton(M=2), smooth.DampedNewton("root", 3, 1),
+        smooth.PolynomialGradient(1, largest=2),
+    )  # fmt: skip
+    for method in methods:
+        numbers = [getattr(method, name, 1.0) for name in ("radius", "M", "q", "largest")]
+        assert all(one is None or type(one) is float for one in numbers)
 
 
 METHODS = {
@@ -208,6 +231,8 @@ def solved(method, weights, *start):
 def test_a_start_outside_of_the_domain_is_refused(method):
     with pytest.raises(ValueError, match=r"^x0: given a point .*nan; needed"):
         solved(method, BARRIER, -1.0, 2.0)
+    with pytest.raises(ValueError, match=r"^args: given 1 entries that are NaN"):
+        solved(method, (np.nan, *BARRIER[1:]), 1.0, 2.0)
 
 
 @each

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse
 import scipy.sparse.linalg
 from smooth.functions import definite, quadratic, soft, states
 
@@ -220,6 +221,8 @@ BAD = {
     "no traces": ({"curvature": times}, "traces"),
     "few traces": ({"curvature": times, "traces": (1.0,)}, "traces"),
     "ignored traces": ({"curvature": B, "traces": (1.0, 1.0)}, "traces"),
+    "no traces at all": ({"degree": 1, "curvature": times, "traces": (0.0,)}, "traces"),
+    "NaN": ({"degree": 1, "curvature": times, "traces": (math.nan,)}, "traces"),
     "largest": ({"largest": 0.0}, "largest"),
     "ignored smallest": ({"smallest": 1.0}, "smallest"),
     "smallest": ({"variant": "fast", "smallest": 2.0, "largest": 1.0}, "smallest"),
@@ -232,3 +235,18 @@ def test_bad_parameters_are_refused(case):
     with pytest.raises(ValueError, match=VOICE) as caught:
         PolynomialGradient(**given)
     assert str(caught.value).startswith(name)
+
+
+def test_curvature_may_be_rows_in_lists_but_not_sparse():
+    rows = PolynomialGradient(1, curvature=[[1, 0], [0, 2]])
+    assert np.array_equal(rows.curvature, np.diag([1.0, 2.0]))
+    with pytest.raises(TypeError, match=r"^curvature: given a sparse matrix .*a function v -> B v"):
+        PolynomialGradient(1, curvature=scipy.sparse.eye(3))
+    PolynomialGradient(0, "fast", largest=1.0, smallest=1.0)
+
+
+def test_semidefinite_curvature_is_admitted_to_rounding():
+    flat = np.outer(b, b)
+    PolynomialGradient(1, curvature=flat).check(parabola())
+    with pytest.raises(ValueError, match=r"^curvature: given a matrix with the least eigenvalue"):
+        PolynomialGradient(1, curvature=flat - 1e-9 * np.eye(n)).check(parabola())

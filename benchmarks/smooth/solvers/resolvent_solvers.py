@@ -8,7 +8,7 @@ class Solver(Collected):
     parameters = {
         "method": [
             "trust-region", "trust-region-cg", "lazy-newton", "damped-newton", "lbfgs",
-            "nonlinear-cg",
+            "nonlinear-cg", "polynomial-gradient",
         ]
     }  # fmt: skip
     requirements = ["pip::resolvent"]
@@ -32,6 +32,7 @@ def prepare(problem, rtol, limit, method):
         "damped-newton": rs.smooth.DampedNewton,
         "lbfgs": rs.smooth.LBFGS,
         "nonlinear-cg": rs.smooth.NonlinearCG,
+        "polynomial-gradient": rs.smooth.PolynomialGradient,
     }[method]()
     program = built(problem)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from resolvent._core.checks import between, is_traced, refuse
+from resolvent._core.checks import between, is_traced, real_array, refuse
 from resolvent._core.definite import check_definite
 from resolvent._core.symmetric_polynomials import dense_traces, elementary_symmetric
 
@@ -54,6 +54,20 @@ def preconditioned(ratios: Any, times: Any, v: Any) -> Any:
     return w
 
 
+def admitted(curvature: Any) -> Any:
+    """B, rows in lists as an array; functions pass, and sparse matrices do not."""
+    if curvature is None or callable(curvature) or is_traced(curvature):
+        return curvature
+    if hasattr(curvature, "todense"):
+        refuse(
+            TypeError, "curvature", given=f"a sparse matrix ({type(curvature).__name__})",
+            needed="a dense one, or a function v -> B v",
+            advice="Pass a function that multiplies by it, such as v -> B @ v for a BCOO matrix of "
+            "jax.experimental.sparse.",
+        )  # fmt: skip
+    return real_array("curvature", curvature) if isinstance(curvature, list | tuple) else curvature
+
+
 def check_degree(degree: int, advice: str) -> None:
     """Refuse a degree beyond which nothing is left of the coefficients."""
     if degree > HIGHEST:
@@ -83,6 +97,8 @@ def check_traces(curvature: Any, traces: Any, degree: int, wanted: bool, advice:
             ValueError, "traces", given=f"{len(traces)} of them",
             needed=f"those of B, ..., B^{degree}", advice="Or lower the degree.",
         )  # fmt: skip
+    for trace in traces:
+        between("traces", trace, 0.0, math.inf, "B is semidefinite, and not zero.")
 
 
 def check_eigenvalues(largest: Any, smallest: Any, variant: str) -> None:
@@ -96,7 +112,8 @@ def check_eigenvalues(largest: Any, smallest: Any, variant: str) -> None:
                 needed="None", advice="Only the momentum of 'fast' depends on it.",
             )  # fmt: skip
         most = math.inf if largest is None or is_traced(largest) else float(largest)
-        between("smallest", smallest, 0.0, most, "It is at most the largest.")
+        closed = "high" if most < math.inf else ""
+        between("smallest", smallest, 0.0, most, "It is at most the largest.", closed=closed)
 
 
 def check(curvature: Any, n: int) -> None:

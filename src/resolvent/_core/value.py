@@ -10,11 +10,27 @@ import dataclasses
 from typing import Any, ClassVar, dataclass_transform
 
 import jax
+import numpy as np
+from jax.core import Tracer
 
 
 def static(default: Any = dataclasses.MISSING, kw_only: bool = False) -> Any:
     """A field that compiled programs know beforehand instead of taking it as an argument."""
     return dataclasses.field(default=default, kw_only=kw_only, metadata={"static": True})
+
+
+def as_real(number: Any) -> Any:
+    """A whole number as a float, which compiled programs take as an argument, so that all numbers
+    share one; one of JAX as NumPy's, which keeps its precision in any setting; others as they are.
+    """
+    if isinstance(number, jax.Array) and not isinstance(number, Tracer) and number.ndim == 0:
+        return np.asarray(number)
+    return float(number) if type(number) is int else number
+
+
+def store_reals(value: Any, *names: str) -> None:
+    """The same for some fields of a value that is being made."""
+    vars(value).update({name: as_real(vars(value)[name]) for name in names})
 
 
 def _adds_no_fields(cls: type) -> bool:

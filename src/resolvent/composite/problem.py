@@ -6,13 +6,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from resolvent._core import trees
 from resolvent._core.checks import between, is_traced, refuse
 from resolvent._core.precision import needs_double, scope
 from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import TreeProblem, first_guess
+from resolvent._core.value import as_real
 from resolvent.composite import second_term
+from resolvent.composite.objective import look_at
 from resolvent.composite.support_system import support_solver
 from resolvent.functions import Everything, Function
 
@@ -37,7 +40,8 @@ class Composite(TreeProblem):
             1 where both are. Give a guess that is nearly an answer as `x0` to `solve` instead.
 
     Raises:
-        TypeError: if f cannot be called, g is no Function, or numbers are not real.
+        TypeError: if f cannot be called, computes with NumPy or decides by the values of x, or its
+            value is a whole number; if g is no Function, or numbers are not real.
         ValueError: if f(x) is no number, g has another dimension, or a constant is not positive.
 
     Example:
@@ -69,11 +73,6 @@ class Composite(TreeProblem):
         strong: float | None = None,
         unit: float | None = None,
     ):
-        if not callable(f):
-            refuse(
-                TypeError, "f", given=f"a {type(f).__name__}", needed="a function x -> f(x)",
-                advice="Pass a function that JAX can differentiate.",
-            )  # fmt: skip
         g = Everything() if g is None else g
         if not isinstance(g, Function):
             refuse(
@@ -87,23 +86,20 @@ class Composite(TreeProblem):
         if unit is not None:
             between("unit", unit, 0.0, math.inf, "It is a size of the gradient.")
         vars(self).update(
-            f=f, g=g, first=start, args=args, lipschitz=lipschitz, strong=strong, unit=unit,
-            numpy=numpy,
+            f=f, g=g, first=start, args=args, lipschitz=as_real(lipschitz),
+            strong=as_real(strong), unit=as_real(unit), numpy=numpy,
         )  # fmt: skip
         data = (start, args, g)
         with scope(needs_double(data) and not is_traced(data)):
             g.check(start)
-            value = jax.eval_shape(self.smooth, start)
-        if not hasattr(value, "shape") or value.shape or value.dtype.kind != "f":
-            shape = getattr(value, "shape", type(value).__name__)
-            refuse(
-                ValueError, "f", given=f"values of shape {shape}", needed="one real number",
-                advice="Add up what f returns.",
-            )  # fmt: skip
+            look_at(f, start, args)
 
     def smooth(self, x: Any) -> Any:
         """f(x)."""
-        return self.f(x) if self.args is None else self.f(x, self.args)
+        value = self.f(x) if self.args is None else self.f(x, self.args)
+        if isinstance(value, jax.Array):
+            return value
+        return jnp.asarray(value, jnp.result_type(*trees.leaves(x)))  # a constant
 
     def objective(self, x: Any) -> Any:
         """f(x) + g(x)."""
@@ -149,6 +145,17 @@ class Composite(TreeProblem):
             value, unit, name="distance to stationarity",
             statement="dist(-grad f(x), subdifferential of g at x) <= max(rtol unit, atol)",
         )  # fmt: skip
+
+    def check_start(self, certificate: Certificate) -> None:
+        """Refuse NaN in `args`, or a first guess at which f is not finite."""
+        for leaf in trees.leaves(self.args):
+            host = np.asarray(leaf)
+            if host.dtype.kind == "f" and np.isnan(host).any():
+                refuse(
+                    ValueError, "args", given=f"{int(np.isnan(host).sum())} entries that are NaN",
+                    needed="numbers", advice="Find them with numpy.isnan, or drop those samples.",
+                )  # fmt: skip
+        super().check_start(certificate)
 
     def second_derivative(self, x: Any, chosen: Any) -> Any:
         """That of f between chosen entries of x, raveled; None where it costs more than products.

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from resolvent._core import trees
-from resolvent._core.checks import between, is_traced, nonnegative, one_of, refuse
+from resolvent._core.checks import between, is_traced, one_of, refuse
 from resolvent._core.line_search import backtracked, repeated, rounding, wolfe
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.solution import Reason
-from resolvent._core.value import static
+from resolvent._core.value import static, store_reals
 from resolvent.smooth.endings import MONITORED, Progress, begun, ending, followed, without_progress
 from resolvent.smooth.inverse_root import Inverse, inverse
 from resolvent.smooth.problem import Minimize
@@ -148,6 +148,7 @@ class DampedNewton(Method):
     monitored: ClassVar[int] = MONITORED
 
     def __post_init__(self) -> None:
+        store_reals(self, "q", "M", "beta", "sigma", "growth")
         one_of("rule", self.rule, tuple(_TAKES))
         takes = _TAKES[self.rule]
         for name in ("q", "M", "beta", "sigma", "growth"):
@@ -163,8 +164,8 @@ class DampedNewton(Method):
             )  # fmt: skip
         _inside("q", self.q, 2.0, 4.0)
         _inside("beta", self.beta, 2 / 3, 1.0)
-        if self.M is not None and not is_traced(self.M):
-            nonnegative("M", self.M)
+        if self.M is not None:
+            between("M", self.M, 0.0, math.inf, "Zero gives full steps.", closed="low")
         if self.sigma is not None:
             between("sigma", self.sigma, 0.0, math.inf, "It is the first size of a damping.")
         if self.growth is not None:
@@ -297,6 +298,7 @@ def _inside(name: str, value: Any, low: float, high: float) -> None:
     """Refuse what lies outside a closed interval."""
     if value is None or is_traced(value):
         return
+    between(name, value, -math.inf, math.inf, "It is a number.")
     if not low <= float(value) <= high:
         refuse(
             ValueError, name, given=f"{value}", needed=f"{low:.4g} <= {name} <= {high:.4g}",

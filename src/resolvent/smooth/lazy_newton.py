@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from resolvent._core import trees
-from resolvent._core.checks import between, count, is_traced, nonnegative, one_of, refuse
+from resolvent._core.checks import between, count, is_traced, one_of, refuse
 from resolvent._core.definite import check_definite
 from resolvent._core.line_search import rounding
 from resolvent._core.memory import Entry, Memory
 from resolvent._core.method import Method
 from resolvent._core.solution import Reason
-from resolvent._core.value import static
+from resolvent._core.value import static, store_reals
 from resolvent.smooth import remembered_hessian
 from resolvent.smooth.endings import MONITORED, Progress, begun, ending, followed, without_progress
 from resolvent.smooth.problem import Minimize
@@ -69,7 +69,7 @@ class LazyNewton(Method):
       and the cycle done again with the same H;
     - "newton": -H^-1 g, for starts near a minimizer.
 
-    With the eigenvalues of H a step of any kind costs products with the eigenvectors, and for the
+    With the eigenvalues of H a step of any kind costs products with its eigenvectors, and for the
     cubic ones a scalar equation. "cubic" and "regularized" begin a cycle over which f rises again,
     too, with twice the M, which stays. `solution.witness` has the last `M` and the number of
     cycles that were `rejected`.
@@ -94,11 +94,13 @@ class LazyNewton(Method):
 
     Raises:
         ValueError: for another variant, less than one step, an M that is negative or zero where it
-            must not be, no M where none is known, `slow` outside (0, 1), or a metric that is not
+            must not be, no M where none is known, `slow` outside (0, 1), an option that would be
+            ignored, or a metric that is not
             positive definite.
 
     Cost per iteration:
-        One gradient and three products with an [n, n] matrix; once in m steps also one Hessian
+        One gradient and three products with an [n, n] matrix, five for cubic steps, two more with a
+        metric; once in m steps also one Hessian
         (n products with it) and its eigenvectors, O(n^3).
 
     Convergence:
@@ -139,18 +141,26 @@ class LazyNewton(Method):
     monitored: ClassVar[int] = MONITORED
 
     def __post_init__(self) -> None:
+        store_reals(self, "M", "slow")
         one_of("variant", self.variant, ("adaptive", "cubic", "regularized", "newton"))
         if self.m is not None and not is_traced(self.m):
             count("m", self.m, least=1)
-        if self.M is not None and not is_traced(self.M):
-            nonnegative("M", self.M)
-            if self.variant in ("adaptive", "cubic"):
-                between("M", self.M, 0.0, math.inf, "Without it there is no cubic term.")
+        if self.M is not None:
             if self.variant == "newton":
                 refuse(
                     ValueError, "M", given=f"{self.M} with the variant 'newton'", needed="None",
                     advice="Steps of Newton's method have no such constant.",
                 )  # fmt: skip
+            between(
+                "M", self.M, 0.0, math.inf,
+                "Without it there is no cubic term.",
+                closed="low" if self.variant == "regularized" else "",
+            )  # fmt: skip
+        if not self.early and self.variant != "adaptive":
+            refuse(
+                ValueError, "early", given=f"{self.early} with the variant {self.variant!r}",
+                needed="True, its default", advice="Only cycles of 'adaptive' may end early.",
+            )  # fmt: skip
         if self.slow is not None:
             between("slow", self.slow, 0.0, 1.0, "It is a part of a norm.")
 

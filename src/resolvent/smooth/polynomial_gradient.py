@@ -13,7 +13,7 @@ from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.solution import Reason
 from resolvent._core.sphere import binary_unit
-from resolvent._core.value import static
+from resolvent._core.value import static, store_reals
 from resolvent.smooth.endings import ending
 from resolvent.smooth.problem import Minimize
 
@@ -73,8 +73,8 @@ class PolynomialGradient(Method):
 
     Raises:
         ValueError: for another variant, a degree beyond 5, a B that is not symmetric positive
-            semidefinite, a function without traces, a number that would be ignored, or if not
-            0 < smallest < largest.
+            semidefinite, a function without traces, traces that are not positive and finite, a
+            number that would be ignored, or if not 0 < smallest <= largest.
 
     Cost per iteration:
         One gradient and `degree` products with B, one more for "krylov"; and for each M that is
@@ -125,6 +125,7 @@ class PolynomialGradient(Method):
     def __post_init__(self) -> None:
         one_of("variant", self.variant, ("gradient", "fast", "krylov"))
         count("degree", self.degree)
+        vars(self).update(curvature=curved.admitted(self.curvature))
         if self.variant != "krylov":
             curved.check_degree(self.degree, "Use variant='krylov' for higher ones.")
         curved.check_traces(
@@ -132,6 +133,7 @@ class PolynomialGradient(Method):
             "Pass them, the matrix itself, or variant='krylov', which needs none.",
         )  # fmt: skip
         curved.check_eigenvalues(self.largest, self.smallest, self.variant)
+        store_reals(self, "largest", "smallest")
 
     def check(self, problem: Minimize) -> None:
         curved.check(self.curvature, problem.unknowns())

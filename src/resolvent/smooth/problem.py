@@ -14,7 +14,7 @@ from resolvent._core.line_search import rounding
 from resolvent._core.precision import needs_double, scope
 from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import first_guess
-from resolvent._core.value import static
+from resolvent._core.value import as_real, static
 from resolvent.composite.problem import Composite, known_size
 from resolvent.smooth.product_blocks import square
 
@@ -40,7 +40,9 @@ class Minimize(Composite):
         strong: a number mu such that `f - mu ||x||^2 / 2` is convex, if one is known.
         lipschitz: a number L with `||grad f(x) - grad f(y)|| <= L ||x - y||`, if one is known.
         hessian_lipschitz: the same for the Hessian and its spectral norm, if one is known.
-        second_order: whether an answer must be free of negative curvature.
+        second_order: whether an answer must be free of negative curvature. `TrustRegion` and
+            `LazyNewton` see it; `LBFGS` and `NonlinearCG` do not, and where they come to a saddle
+            they end without an answer.
         unit: what a relative tolerance refers to, in the unit of the certificate. None for the
             certificate's value at `x0`, or 1 where that is 0, or where the slope there is so small
             that no digit of f shows it. With `second_order` it is in the unit of the gradient, and
@@ -48,9 +50,11 @@ class Minimize(Composite):
             `solve` instead.
 
     Raises:
-        TypeError: if f cannot be called, or numbers are not real.
-        ValueError: if f(x) is no number, a constant is not positive, or `second_order` is asked of
-            a convex function or of more than 5000 unknowns.
+        TypeError: if f cannot be called, computes with NumPy or decides by the values of x, or its
+            value is a whole number; if numbers are not real.
+        ValueError: if f(x) is no number, a constant is not positive, `strong` is more than
+            `lipschitz`, or `second_order` is asked of a convex function or of more than 5000
+            unknowns.
 
     Example:
         ```python
@@ -86,13 +90,15 @@ class Minimize(Composite):
         super().__init__(f, start=x0, args=args, lipschitz=lipschitz, strong=strong, unit=unit)
         if hessian_lipschitz is not None:
             between("hessian_lipschitz", hessian_lipschitz, 0.0, math.inf, "It bounds a change.")
+        if strong is not None and lipschitz is not None and not is_traced((strong, lipschitz)):
+            _check_bounds(strong, lipschitz)
         if second_order and (convex or strong is not None):
             refuse(
                 ValueError, "second_order", given="True for a convex function",
                 needed="False there", advice="Its Hessian has no negative eigenvalue anywhere.",
             )  # fmt: skip
         vars(self).update(
-            hessian_lipschitz=hessian_lipschitz, convex=bool(convex) or strong is not None,
+            hessian_lipschitz=as_real(hessian_lipschitz), convex=bool(convex) or strong is not None,
             second_order=bool(second_order),
         )  # fmt: skip
         if second_order:
@@ -210,3 +216,13 @@ class Minimize(Composite):
     def describe(self) -> str:
         """Size of the unknown."""
         return f"Minimize({self.unknowns()} unknowns)"
+
+
+def _check_bounds(strong: float, lipschitz: float) -> None:
+    """Refuse a lower bound of the eigenvalues of Hessians that is above the upper one."""
+    if float(strong) > float(lipschitz):
+        refuse(
+            ValueError, "strong", given=f"{strong}, with lipschitz {lipschitz}",
+            needed="strong <= lipschitz",
+            advice="They bound the eigenvalues of one Hessian from below and from above.",
+        )  # fmt: skip

@@ -1,6 +1,7 @@
 """Systems (H + lambda B) h = -g for many lambda, from one factorization of H.
 
-With V^T B V = I and V^T H V = diag(e), each costs three products with V. The steps of trust regions
+With V^T B V = I and V^T H V = diag(e), each costs three products with V, and two more where
+lambda is sought. The steps of trust regions
 and of cubic models are of this kind, with lambda the root of an equation in the length of h.
 
 Derivatives of a step are those of the system that it solves and of the equation that lambda solves:

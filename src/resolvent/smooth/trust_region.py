@@ -12,7 +12,7 @@ from resolvent._core.line_search import rounding
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
 from resolvent._core.sphere import binary_unit
-from resolvent._core.value import static
+from resolvent._core.value import static, store_reals
 from resolvent.smooth.endings import MONITORED, Progress, begun, ending, followed, without_progress
 from resolvent.smooth.problem import Minimize
 from resolvent.smooth.shifted_systems import in_ball, spectrum
@@ -104,6 +104,7 @@ class TrustRegion(Method):
         one_of("subproblem", self.subproblem, ("auto", "exact", "truncated"))
         if self.radius is not None:
             between("radius", self.radius, 0.0, math.inf, "It is the length of a step.")
+        store_reals(self, "radius")
         if self.inner is not None:
             count("inner", self.inner, least=1)
             if self.subproblem == "exact":

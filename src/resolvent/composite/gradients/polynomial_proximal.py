@@ -99,7 +99,7 @@ class PolynomialProximalGradient(Method):
     Raises:
         ValueError: for another variant, a degree beyond 5, a B that is not symmetric positive
             semidefinite, a function without traces, a number that would be ignored, if not
-            0 < smallest < largest, or for a g that is not convex.
+            0 < smallest <= largest, or for a g that is not convex.
 
     Cost per iteration:
         For each M that is tried, two on average, a gradient and inner steps, each of which takes
@@ -157,6 +157,7 @@ class PolynomialProximalGradient(Method):
     def __post_init__(self) -> None:
         one_of("variant", self.variant, ("gradient", "fast"))
         count("degree", self.degree)
+        vars(self).update(curvature=curved.admitted(self.curvature))
         curved.check_degree(self.degree, "Few eigenvalues stand apart.")
         curved.check_traces(
             self.curvature, self.traces, self.degree, self.degree > 0,
