@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Float
 
 from resolvent._core import trees
-from resolvent._core.checks import between, is_traced, refuse, takes
+from resolvent._core.checks import between, is_traced, refuse
 from resolvent._core.norm import norm
 from resolvent._core.precision import needs_double, scope
 from resolvent._core.solution import Certificate
+from resolvent._core.traceable import returned
 from resolvent._core.tree_problem import TreeProblem, first_guess
 from resolvent.constrained import conditions, derivatives
 from resolvent.constrained.bounds import admitted_bounds
@@ -98,13 +99,6 @@ class ConstrainedProblem(TreeProblem):
         pattern: Any = None,
     ):
         given = {"f": f, "equalities": equalities, "inequalities": inequalities}
-        for name, function in given.items():
-            if not callable(function) and (name == "f" or function is not None):
-                refuse(
-                    TypeError, name, given=f"a {type(function).__name__}",
-                    needed="a function of x, or of x and args",
-                    advice="Pass a function that JAX can differentiate.",
-                )  # fmt: skip
         first, numpy = first_guess("x0", x0)
         lower, upper = admitted_bounds(bounds, first)
         if unit is not None and not is_traced(unit):
@@ -116,7 +110,7 @@ class ConstrainedProblem(TreeProblem):
         )  # fmt: skip
         with scope(needs_double((first, args)) and not is_traced((first, args))):
             for name, function in given.items():
-                if function is not None:
+                if function is not None or name == "f":
                     self._look_at(name, function)
             if pattern is not None:
                 pair = isinstance(pattern, tuple) and len(pattern) == 2
@@ -131,33 +125,13 @@ class ConstrainedProblem(TreeProblem):
 
     def _look_at(self, name: str, function: Any) -> None:
         """Refuse a function whose values cannot be an objective or constraints."""
-        has_args = self.args is not None
-        if not takes(function, 1 + has_args):
-            refuse(
-                TypeError, name,
-                given=f"a function that cannot be called with x{' and args' * has_args}",
-                needed="a function of x, or of x and args where there are args",
-                advice="Leave args out, or let the function take them."
-                if has_args else "Give args, or let the function take x alone.",
-            )  # fmt: skip
-        try:
-            values = jax.eval_shape(
-                lambda x: trees.map_leaves(jnp.asarray, self._of(function, x)), self.first
-            )
-        except jax.errors.TracerArrayConversionError:
-            refuse(
-                TypeError, name, given="a function that computes with NumPy or SciPy",
-                needed="one that JAX can trace",
-                advice="Use jax.numpy in it, or give its derivatives to "
-                "resolvent.constrained.HostFunction.",
-            )  # fmt: skip
-        except jax.errors.ConcretizationTypeError:
-            refuse(
-                TypeError, name, given="a function that decides by the values of x in Python",
-                needed="one that JAX can trace",
-                advice="Write a constraint as a number, `1 - x[0]` for x[0] >= 1, and a choice "
-                "with jax.numpy.where.",
-            )  # fmt: skip
+        values = returned(
+            name, function, self.first, self.args,
+            numpy="Use jax.numpy in it, or give its derivatives to "
+            "resolvent.constrained.HostFunction.",
+            decision="Write a constraint as a number, `1 - x[0]` for x[0] >= 1, and a choice "
+            "with jax.numpy.where.",
+        )  # fmt: skip
         leaves = trees.leaves(values)
         kinds = {leaf.dtype.kind for leaf in leaves}
         if "b" in kinds:
@@ -296,8 +270,7 @@ class ConstrainedProblem(TreeProblem):
         sizes = []
         for function in (self.equalities, self.inequalities):
             values = () if function is None else jax.eval_shape(
-                lambda x, function=function: trees.map_leaves(jnp.asarray, self._of(function, x)),
-                self.first,
+                lambda x, function=function: self._of(function, x), self.first
             )  # fmt: skip
             sizes.append(sum(math.prod(leaf.shape) for leaf in trees.leaves(values)))
         return sizes[0], sizes[1]
