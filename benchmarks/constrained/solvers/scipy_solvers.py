@@ -82,22 +82,24 @@ def _trust_constr(here, rtol, limit):
     tolerance = rtol * here.unit
     began = time.process_time()
 
+    def small(found):
+        return max(found.optimality, found.constr_violation) <= 0.1 * tolerance and (
+            getattr(found, "barrier_parameter", 0.0) <= CLOSE * tolerance
+        )
+
     def enough(intermediate_result):
-        # What it has by then may be an answer.
-        if time.process_time() - began > 0.95 * limit:
+        # Its own test, `gtol`, ends at any barrier; and what it has in the end may be an answer.
+        if small(intermediate_result) or time.process_time() - began > 0.95 * limit:
             raise StopIteration
 
     found = minimize(
         lambda x: here.values(x)[0], here.x0, jac=lambda x: here.slopes(x)[0],
         hess=lambda x: here.hessian(x, 1.0, *zero), method="trust-constr", bounds=_bounds(here),
         constraints=constraints, callback=enough,
-        options={"gtol": CLOSE * tolerance, "xtol": 1e-14, "barrier_tol": CLOSE * tolerance,
-                 "maxiter": 10_000},
+        options={"gtol": 0.0, "xtol": 1e-14, "barrier_tol": CLOSE * tolerance, "maxiter": 10_000},
     )  # fmt: skip
-    # 1: the gradient's tolerance; 2: steps became too small, which claims no answer.
-    claimed = found.status == 1 and found.constr_violation <= tolerance
     pair = (np.asarray(found.v[0]), zero[1]) if here.m and not here.p else None
     return {
-        "x": found.x, "pair": pair, "claimed": bool(claimed), "steps": int(found.nit),
+        "x": found.x, "pair": pair, "claimed": bool(small(found)), "steps": int(found.nit),
         "evaluations": here.evaluations, "said": str(found.message),
     }  # fmt: skip
