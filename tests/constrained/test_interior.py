@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from constrained.drawn_programs import by_simplex, drawn, solved
 from constrained.known_programs import linear_program, of_every_kind
-from scipy.optimize import linprog
 
 import resolvent as rs
 from resolvent.constrained import PrimalDualInteriorPoint
@@ -121,20 +121,6 @@ def test_where_there_is_no_answer_that_is_said(name):
         assert details["violation_slope"] <= 1e-6 * 1e8 ** (name == "in other units")
 
 
-def of_one_shape(seed):
-    """A random program of four unknowns; every third one repeats an equation, half of these with
-    another right side."""
-    rng = np.random.default_rng(seed)
-    g = rng.integers(-3, 4, 4).astype(float)
-    A, b = rng.integers(-2, 3, (2, 4)).astype(float), rng.integers(-2, 3, 2).astype(float)
-    if seed % 3 == 0:
-        A[1], b[1] = 2 * A[0], b[1] if seed % 6 else 2 * b[0]
-    H, d = rng.integers(-2, 3, (5, 4)).astype(float), rng.integers(-1, 5, 5).astype(float)
-    low = np.where(rng.random(4) < 0.5, -np.inf, -rng.integers(0, 3, 4))
-    high = np.where(rng.random(4) < 0.5, np.inf, rng.integers(0, 4, 4))
-    return g, A, b, H, d, low, high
-
-
 @pytest.mark.parametrize(
     ("linear", "quadratic"),
     [
@@ -143,25 +129,11 @@ def of_one_shape(seed):
     ],
 )
 def test_programs_are_solved_or_infeasible_as_the_simplex_method_says(linear, quadratic):
-    """Linear ones and convex quadratic ones, all of one compiled program."""
-
-    def f(x, p):
-        return p[0] @ x + 0.5 * p[5] * (x @ x)
-
-    def c(x, p):
-        return p[1] @ x - p[2]
-
-    def h(x, p):
-        return p[3] @ x - p[4]
-
     kinds = []
     for seed in (*linear, *quadratic):
-        *data, low, high = of_one_shape(seed)
-        g, A, b, H, d = data
-        bend = np.asarray(float(seed in quadratic))
-        known = linprog(g * (1 - bend), H, d, A, b, list(zip(low, high, strict=True)))
-        problem = rs.ConstrainedProblem(f, c, h, (low, high), args=(*data, bend), x0=np.zeros(4))
-        sol = rs.solve(problem, PrimalDualInteriorPoint(), rtol=1e-6, throw=False)
+        parts, bend = drawn(seed), float(seed in quadratic)
+        known = by_simplex(parts, bend)
+        sol = solved(parts, bend, PrimalDualInteriorPoint())
         kinds.append(known.status)
         if known.status == 2:
             assert sol.reason is rs.Reason.infeasible, seed
@@ -170,6 +142,7 @@ def test_programs_are_solved_or_infeasible_as_the_simplex_method_says(linear, qu
         else:
             assert known.status == 0
             assert sol.converged, seed
+            g, A, b, H, d = parts[:5]
             assert max(np.abs(A @ sol.x - b).max(), (H @ sol.x - d).max()) <= 1e-5, seed
             # What meets the conditions of a convex program minimizes it.
             assert bend or g @ sol.x == pytest.approx(known.fun, abs=1e-4), seed

@@ -173,8 +173,8 @@ def count(name: str, value: int, *, least: int = 0) -> int:
 def between(
     name: str, value: float, low: float, high: float, why: str, *, closed: str = ""
 ) -> None:
-    """A parameter of an interval, open but for the end that `closed` names, "low" or "high"; `why`
-    says what fails outside it."""
+    """A parameter of an interval, open but for what `closed` names, "low", "high" or "both" ends;
+    `why` says what fails outside it."""
     if isinstance(value, Tracer):
         return
     if np.ndim(value) or not isinstance(value, int | float | np.number | np.ndarray | jax.Array):
@@ -183,11 +183,11 @@ def between(
             advice="Pass a Python float.",
         )  # fmt: skip
     within = not np.iscomplexobj(value) and (
-        low < value < high or (closed == "low" and value == low)
-        or (closed == "high" and value == high)
+        low < value < high or (closed in ("low", "both") and value == low)
+        or (closed in ("high", "both") and value == high)
     )  # fmt: skip
     if not within:
-        first, last = ("<=" if closed == end else "<" for end in ("low", "high"))
+        first, last = ("<=" if closed in (end, "both") else "<" for end in ("low", "high"))
         needed = f"{low} {first} {name} {last} {high}"
         refuse(ValueError, name, given=f"{value}", needed=needed, advice=why)
 

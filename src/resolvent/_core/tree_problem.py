@@ -50,8 +50,12 @@ class TreeProblem(Problem):
         """NumPy where the first guess was NumPy."""
         if self.numpy:
             return jax.tree_util.tree_map(np.array, x)
-        with scope(needs_double(self.first) and not is_traced(x)):
+        with self.precision(x):
             return jax.tree_util.tree_map(jnp.asarray, x)
+
+    def precision(self, *given: Any) -> Any:
+        """Double precision where the first guess has it, whatever the user's setting is."""
+        return scope(needs_double(self.first) and not is_traced((self, given)))
 
     def check_start(self, certificate: Certificate) -> None:
         """Refuse a first guess at which the user's functions are not finite."""

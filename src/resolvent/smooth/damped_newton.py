@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from resolvent._core import trees
-from resolvent._core.checks import between, is_traced, one_of, refuse
+from resolvent._core.checks import between, one_of, refuse
 from resolvent._core.line_search import backtracked, repeated, rounding, wolfe
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
@@ -162,8 +162,11 @@ class DampedNewton(Method):
                 ValueError, "M", given=f"None for the rule {self.rule!r}", needed="a number",
                 advice="Give it, or use rule='universal', which needs none.",
             )  # fmt: skip
-        _inside("q", self.q, 2.0, 4.0)
-        _inside("beta", self.beta, 2 / 3, 1.0)
+        theory = "The theory knows no other."
+        if self.q is not None:
+            between("q", self.q, 2.0, 4.0, theory, closed="both")
+        if self.beta is not None:
+            between("beta", self.beta, 2 / 3, 1.0, theory, closed="both")
         if self.M is not None:
             between("M", self.M, 0.0, math.inf, "Zero gives full steps.", closed="low")
         if self.sigma is not None:
@@ -292,18 +295,6 @@ class DampedNewton(Method):
             "gradient": state.gradients, "hessian": state.steps, "factorization": state.steps,
             "solve": state.solves,
         }  # fmt: skip
-
-
-def _inside(name: str, value: Any, low: float, high: float) -> None:
-    """Refuse what lies outside a closed interval."""
-    if value is None or is_traced(value):
-        return
-    between(name, value, -math.inf, math.inf, "It is a number.")
-    if not low <= float(value) <= high:
-        refuse(
-            ValueError, name, given=f"{value}", needed=f"{low:.4g} <= {name} <= {high:.4g}",
-            advice="The theory knows no other.",
-        )  # fmt: skip
 
 
 def _root(square: Any) -> Any:

@@ -95,13 +95,11 @@ class LazyNewton(Method):
     Raises:
         ValueError: for another variant, less than one step, an M that is negative or zero where it
             must not be, no M where none is known, `slow` outside (0, 1), an option that would be
-            ignored, or a metric that is not
-            positive definite.
+            ignored, or a metric that is not positive definite.
 
     Cost per iteration:
         One gradient and three products with an [n, n] matrix, five for cubic steps, two more with a
-        metric; once in m steps also one Hessian
-        (n products with it) and its eigenvectors, O(n^3).
+        metric; once in m steps also one Hessian (n products with it) and its eigenvectors, O(n^3).
 
     Convergence:
         For f bounded below with an L-Lipschitz Hessian, "adaptive" and "cubic" with M >= 6 m L need

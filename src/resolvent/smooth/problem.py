@@ -11,7 +11,6 @@ from jaxtyping import Float
 from resolvent._core import trees
 from resolvent._core.checks import between, is_traced, refuse
 from resolvent._core.line_search import rounding
-from resolvent._core.precision import needs_double, scope
 from resolvent._core.solution import Certificate
 from resolvent._core.tree_problem import first_guess
 from resolvent._core.value import as_real, static
@@ -106,12 +105,12 @@ class Minimize(Composite):
 
     def gradient(self, x: Any) -> Any:
         """The gradient of f, of the structure of x."""
-        with self._precision(x):
+        with self.precision(x):
             return self.slope(x)[1]
 
     def residual(self, x: Any) -> Any:
         """The gradient again."""
-        with self._precision(x):
+        with self.precision(x):
             return super().residual(x)
 
     def hessian(self, x: Any) -> Float[Any, "n n"]:
@@ -120,7 +119,7 @@ class Minimize(Composite):
         Costs n products with the Hessian, in one pass or, where those go through large arrays, in
         several.
         """
-        with self._precision(x):
+        with self.precision(x):
             x = trees.map_leaves(jnp.asarray, x)
             like = trees.raveled(x)
 
@@ -135,13 +134,9 @@ class Minimize(Composite):
 
     def hessian_product(self, x: Any, v: Any) -> Any:
         """The Hessian at x times v, both of the structure of x."""
-        with self._precision(x, v):
+        with self.precision(x, v):
             x, v = trees.map_leaves(jnp.asarray, (x, v))
             return jax.jvp(jax.grad(self.smooth), (x,), (v,))[1]
-
-    def _precision(self, *given: Any) -> Any:
-        """Double precision where the first guess has it, whatever the user's setting is."""
-        return scope(needs_double(self.first) and not is_traced((self, given)))
 
     def merit(self, x: Any, gradient: Any) -> Any:
         """What a gradient alone tells of the certificate's value."""
@@ -174,7 +169,7 @@ class Minimize(Composite):
 
     def certify(self, x: Any, witness: Any = None) -> Certificate:
         """`||grad f(x)|| <= max(rtol unit, atol)`, `||grad f(x)||^2 / (2 mu)` where mu is known."""
-        with self._precision(x):
+        with self.precision(x):
             return self._certified(x)
 
     def _certified(self, x: Any) -> Certificate:
