@@ -83,7 +83,9 @@ def _trust_constr(here, rtol, limit):
     began = time.process_time()
 
     def small(found):
-        return max(found.optimality, found.constr_violation) <= 0.1 * tolerance and (
+        # Its measure is the largest entry.
+        asked = 0.1 * tolerance / np.sqrt(here.x0.size)
+        return max(found.optimality, found.constr_violation) <= asked and (
             getattr(found, "barrier_parameter", 0.0) <= CLOSE * tolerance
         )
 
