@@ -120,6 +120,32 @@ REPEATED = {
 }
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        SketchedNewton("exact"),
+        *(pytest.param(other, marks=slow) for other in (L1SQP(), AugmentedLagrangian())),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+@pytest.mark.parametrize(("level", "reason"), [(1.0, "target"), (-1.0, "infeasible")])
+def test_saddles_of_the_violation_are_left_and_its_minimizers_are_not(method, level, reason):
+    """At zero no change of first order makes either violation less."""
+
+    def c(x, level):
+        return jnp.where(level > 0, x[0] * x[1], x @ x) - level
+
+    problem = rs.ConstrainedProblem(lambda x, _: x @ x, c, args=np.array(level), x0=np.zeros(2))
+    sol = rs.solve(problem, method, rtol=1e-8, throw=False)
+    assert sol.reason is rs.Reason[reason]
+    size = sol.certificate.details["violation"]
+    if level > 0:
+        assert np.allclose(np.abs(sol.x), 1.0, atol=1e-6)
+    else:
+        assert size == pytest.approx(1.0, rel=1e-9)
+        assert np.allclose(sol.x, 0.0, atol=1e-6)
+
+
 @pytest.mark.parametrize("case", [pytest.param("lines", marks=slow), "spheres"])
 @pytest.mark.parametrize(
     "method", [None, *NEWTON[1:], pytest.param(SketchedNewton("gaussian"), id="G", marks=slow),
