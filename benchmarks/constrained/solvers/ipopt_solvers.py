@@ -2,7 +2,7 @@
 
 from benchmark_utils.collected import Collected
 
-CLOSE = 1e-5
+CLOSE = 1e-7
 
 
 class Solver(Collected):

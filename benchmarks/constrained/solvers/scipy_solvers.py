@@ -4,7 +4,7 @@ import time
 
 from benchmark_utils.collected import Collected
 
-CLOSE = 1e-5  # its measure takes multipliers times distances, the referee's the lesser of the two
+CLOSE = 1e-7  # its measure takes multipliers times distances, the referee's the lesser of the two
 
 
 class Solver(Collected):
@@ -84,7 +84,7 @@ def _trust_constr(here, rtol, limit):
 
     def small(found):
         # Its measure is the largest entry.
-        asked = 0.1 * tolerance / np.sqrt(here.x0.size)
+        asked = 0.01 * tolerance / np.sqrt(here.x0.size)
         return max(found.optimality, found.constr_violation) <= asked and (
             getattr(found, "barrier_parameter", 0.0) <= CLOSE * tolerance
         )
@@ -100,7 +100,8 @@ def _trust_constr(here, rtol, limit):
         constraints=constraints, callback=enough,
         options={"gtol": 0.0, "xtol": 1e-14, "barrier_tol": CLOSE * tolerance, "maxiter": 10_000},
     )  # fmt: skip
-    pair = (np.asarray(found.v[0]), zero[1]) if here.m and not here.p else None
+    forces = iter(found.v)
+    pair = tuple(np.asarray(next(forces)) if part.size else part for part in zero)
     return {
         "x": found.x, "pair": pair, "claimed": bool(small(found)), "steps": int(found.nit),
         "evaluations": here.evaluations, "said": str(found.message),
