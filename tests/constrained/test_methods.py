@@ -35,9 +35,8 @@ KNOWN = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n == "linear program" else slow) for n in KNOWN]
-)
+@slow
+@pytest.mark.parametrize("name", KNOWN)
 def test_the_augmented_lagrangian_finds_known_answers(name):
     problem, answer = KNOWN[name]
     problem = problem()
@@ -194,13 +193,14 @@ def test_what_constraints_are_measured_in_does_not_decide(method):
     assert np.allclose(y, y[0], rtol=1e-4)
 
 
+@slow
 @pytest.mark.parametrize(
     ("case", "reason"),
     [
-        pytest.param("contradicting", rs.Reason.infeasible, marks=slow),
-        pytest.param("repeated", rs.Reason.target, marks=slow),
+        ("contradicting", rs.Reason.infeasible),
+        ("repeated", rs.Reason.target),
         ("bounds", rs.Reason.infeasible),
-        pytest.param("unbounded", rs.Reason.diverged, marks=slow),
+        ("unbounded", rs.Reason.diverged),
     ],
 )
 def test_the_augmented_lagrangian_ends_in_words(case, reason):
