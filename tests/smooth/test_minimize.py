@@ -259,6 +259,8 @@ def test_unbounded_functions_end_in_words(method):
         pytest.param(rs.smooth.TrustRegion(), id="TrustRegion", marks=pytest.mark.slow),
         pytest.param(rs.smooth.TrustRegion("truncated"), id="truncated", marks=pytest.mark.slow),
         pytest.param(rs.smooth.PolynomialGradient(0), id="gradient", marks=pytest.mark.slow),
+        pytest.param(rs.smooth.LBFGS(), id="LBFGS"),
+        pytest.param(rs.smooth.NonlinearCG(), id="NonlinearCG", marks=pytest.mark.slow),
     ],
 )
 def test_steps_down_a_line_grow_without_bound(method):

@@ -14,6 +14,8 @@ from resolvent._core.solution import Certificate
 from resolvent._core.traced import called, judged
 from resolvent._core.value import static
 
+_FAR = 1e15  # what x grows to only where there is no answer
+
 
 class TreeProblem(Problem):
     """A problem that knows its unknown by a first guess, and answers in arrays of the same kind."""
@@ -56,6 +58,10 @@ class TreeProblem(Problem):
     def precision(self, *given: Any) -> Any:
         """Double precision where the first guess has it, whatever the user's setting is."""
         return scope(needs_double(self.first) and not is_traced((self, given)))
+
+    def is_beyond(self, x: Any) -> Any:
+        """Whether x has gone where it goes only if there is no answer."""
+        return trees.norm(x) > _FAR * (1 + trees.norm(self.first))
 
     def check_start(self, certificate: Certificate) -> None:
         """Refuse a first guess at which the user's functions are not finite."""

@@ -16,7 +16,6 @@ from resolvent._core.solution import Reason
 from resolvent.constrained.conditions import Multipliers, clipped, displacement, errors
 from resolvent.constrained.derivatives import Local, local
 from resolvent.constrained.direction_within_bounds import Bent, direction
-from resolvent.constrained.newton_steps import FAR
 from resolvent.constrained.problem import ConstrainedProblem
 from resolvent.constrained.remembered import first_pair, first_weights, kept, recalled
 from resolvent.constrained.restoration import Restoration, at_rest, observed, restored
@@ -249,10 +248,9 @@ class AugmentedLagrangian(Method):
         stuck = lost | (~(after < before - room) & ~(left <= 0.5 * size))
         x, at = trees.where(lost, (x, at), (there, now))
         first = problem.vector(problem.first)
-        far = 1 + norm(first)
-        begin = (norm(x) > FAR * far) | (rho > self._heaviest(x))
+        begin = problem.is_beyond(x) | (rho > self._heaviest(x))
         # What is violated far away is rounding.
-        gone = begin & (norm(x) > jnp.finfo(x.dtype).eps ** -0.5 * far)
+        gone = begin & (norm(x) > jnp.finfo(x.dtype).eps ** -0.5 * (1 + norm(first)))
         x, at = jax.lax.cond(gone, at_point, lambda _: (x, at), clipped(first, bounds))
         theirs = scaled(at, inverse(state.factors))
         return state._replace(

@@ -7,14 +7,12 @@ import jax.numpy as jnp
 
 from resolvent._core import trees
 from resolvent._core.line_search import backtracked
-from resolvent._core.norm import norm
 from resolvent._core.solution import Reason
 from resolvent.constrained.derivatives import Local, local
 from resolvent.constrained.first_multipliers import first_multipliers
 from resolvent.constrained.restoration import deadlocked, observed, restored
 from resolvent.constrained.scaling import inverse, scaled
 
-FAR = 1e15  # what x grows to only where there is no answer
 NEEDS = ("equality_constraints_alone", "at_most_as_many_equations_as_unknowns")
 
 
@@ -80,8 +78,9 @@ def stepped_on(
     failed = failed | (moved.lost & ~refused)
     longer = ~convex & ~moved.lost & (moved.size >= state.first)
     first = jnp.where(longer, stretch * state.first, 1)
-    far = norm(moved.x) > FAR * (1 + norm(problem.vector(problem.first)))
-    status = jnp.where(far & ~failed, Reason.diverged.code, 0).astype(jnp.int32)
+    status = jnp.where(problem.is_beyond(moved.x) & ~failed, Reason.diverged.code, 0).astype(
+        jnp.int32
+    )
     after = state._replace(x=moved.x, y=moved.y, at=moved.at, step=moved.size, **fields)
     found = trees.where(failed | refused, state, after)
     begin = failed | deadlocked(found.x, found.at, state.at, None)

@@ -19,7 +19,6 @@ from resolvent.constrained.derivatives import Local, local
 from resolvent.constrained.model_in_box import lowered
 from resolvent.constrained.problem import ConstrainedProblem
 
-_FAR = 1e15  # what x grows to only where there is no answer
 _ACCEPTED = 1e-4  # of the fall that the model promises
 _FORCING = 0.1  # what conjugate gradients leave of the gradient, at most
 
@@ -149,7 +148,7 @@ class ProjectedNewton(Method):
         radius = _following(jnp.where(good, ratio, 0), best, length, before)
         still = ~(length > jnp.finfo(x.dtype).eps * norm(x))
         x, at = trees.where(good, (found.x, now), (x, at))
-        far = norm(x) > _FAR * (1 + norm(problem.vector(problem.first)))
+        far = problem.is_beyond(x)
         status = jnp.where(far, Reason.diverged.code, jnp.where(still, Reason.stalled.code, 0))
         return state._replace(
             x=x, at=at, radius=jax.lax.stop_gradient(radius), status=status.astype(jnp.int32),

@@ -9,8 +9,8 @@ from resolvent._core.checks import between, count
 from resolvent._core.line_search import wolfe
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
-from resolvent._core.solution import Reason
 from resolvent._core.value import static
+from resolvent.composite.gradients.ending import ending
 from resolvent.composite.gradients.limited_memory import (
     Pairs,
     forgotten,
@@ -123,7 +123,7 @@ class LBFGS(Method):
         return LBFGSState(
             x, found.value, vector, forgotten(pairs, failed),
             jnp.asarray(problem.merit(x, own), state.merit.dtype),
-            jnp.where(stuck, Reason.stalled.code, 0).astype(jnp.int32),
+            ending(problem, x, stuck),
             state.gradients + found.looks,
         )  # fmt: skip
 

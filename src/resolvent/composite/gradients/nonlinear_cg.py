@@ -9,8 +9,8 @@ from resolvent._core.checks import between, one_of
 from resolvent._core.line_search import power_of_two, wolfe
 from resolvent._core.memory import Memory
 from resolvent._core.method import Method
-from resolvent._core.solution import Reason
 from resolvent._core.value import static
+from resolvent.composite.gradients.ending import ending
 from resolvent.composite.gradients.proximal_gradient import secant_step
 from resolvent.composite.problem import Composite
 from resolvent.composite.second_term import whole_slope
@@ -127,7 +127,7 @@ class NonlinearCG(Method):
         return ConjugateState(
             x, found.value, vector, following, guess, failed | ~falls,
             jnp.asarray(problem.merit(x, own), state.merit.dtype),
-            jnp.where(failed & state.steepest, Reason.stalled.code, 0).astype(jnp.int32),
+            ending(problem, x, failed & state.steepest),
             state.gradients + found.looks,
         )  # fmt: skip
 

@@ -21,7 +21,6 @@ from resolvent.constrained.interior.search import searched
 from resolvent.constrained.problem import ConstrainedProblem
 from resolvent.constrained.restoration import steepness
 
-_FAR = 1e15  # what x grows to only where there is no answer
 _LARGE = 1e3  # multipliers above it are not believed at a beginning
 _ENOUGH = 0.9  # of the violation, at which the search for a better point may end
 _RESTS = 0.999  # what is left of a violation that falls no more
@@ -344,7 +343,7 @@ class PrimalDualInteriorPoint(Method):
         filter = with_pair(now.filter, *pair, begins)
         clear = (ends & ~less) | (~on & ~good & ~refused) | (last == 1)
         filter = trees.where(clear, empty(filter.most), filter)
-        far = norm(now.x) > _FAR * (1 + norm(problem.vector(problem.first)))
+        far = problem.is_beyond(now.x)
         idle = (~on & ~begins & done) | (~on & ~good & ~begins)
         refusals = jnp.where(idle, before.refusals + 1, jnp.where(again, 0, now.refusals))
         ended = (refusals >= _REFUSALS) | (stuck & now.rescue.plain)
