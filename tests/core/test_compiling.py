@@ -1,4 +1,7 @@
+import os
 import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -45,3 +48,21 @@ def test_values_under_a_transformation_belong_in_args(transformed):
     given = jnp.ones(2) if transformed is jax.vmap else 1.0
     with pytest.raises(TypeError, match=re.escape("Pass them as args=")):
         transformed(least)(given)
+
+
+BRANCHES = """
+import numpy as np
+import resolvent as rs
+from resolvent.papers.sif_problems import sif_problem
+
+sol = rs.solve(sif_problem("DEMBO7"), rtol=1e-6)
+assert sol.converged
+"""
+
+
+@pytest.mark.slow
+def test_programs_whose_loops_branch_compile_in_a_minute_or_two():
+    """As users compile them: for such loops LLVM's second level takes hours."""
+    named = ("XLA_FLAGS", "JAX_DISABLE_MOST_OPTIMIZATIONS", "JAX_COMPILATION_CACHE_DIR")
+    plain = {name: value for name, value in os.environ.items() if name not in named}
+    subprocess.run([sys.executable, "-c", BRANCHES], env=plain, timeout=300, check=True)
