@@ -61,7 +61,7 @@ def figure(df: pd.DataFrame, path) -> None:
 
     collections = sorted(df["dataset_name"].unique())
     solvers = sorted(df["solver_name"].unique())
-    color = {name: f"C{i % 10}" for i, name in enumerate(solvers)}
+    look = {name: _look(name, i) for i, name in enumerate(solvers)}
     shape = {"figsize": (5.2 * len(collections), 7.6), "layout": "constrained"}
     whole, axes = plt.subplots(len(MEASURES), len(collections), squeeze=False, sharey=True, **shape)
     for row, (measure, words) in zip(axes, MEASURES.items(), strict=True):
@@ -72,10 +72,9 @@ def figure(df: pd.DataFrame, path) -> None:
                 if not factors.size:
                     continue
                 share = np.arange(1, factors.size + 1) / asked
-                ours = name.lower().startswith("resolvent")
                 at.step(
                     np.r_[1.0, factors, FURTHEST], np.r_[0.0, share, share[-1:]], where="post",
-                    linestyle="-" if ours else "--", color=color[name], label=name.lower(),
+                    label=name.lower(), **look[name],
                 )  # fmt: skip
             at.set(
                 xscale="log", xlim=(0.9, FURTHEST), ylim=(0, 1.03), xlabel=f"{words} over the least"
@@ -85,6 +84,12 @@ def figure(df: pd.DataFrame, path) -> None:
         row[0].set_ylabel("share of the problems")
     whole.savefig(path, dpi=110)
     plt.close(whole)
+
+
+def _look(name: str, i: int) -> dict:
+    """Ten colours, and more strokes where there are more solvers."""
+    strokes = ("-", "-.") if name.lower().startswith("resolvent") else ("--", ":")
+    return {"color": f"C{i % 10}", "linestyle": strokes[min(i // 10, 1)]}
 
 
 def _order(ratios: dict) -> list[str]:
