@@ -78,9 +78,8 @@ def stepped_on(
     failed = failed | (moved.lost & ~refused)
     longer = ~convex & ~moved.lost & (moved.size >= state.first)
     first = jnp.where(longer, stretch * state.first, 1)
-    status = jnp.where(problem.is_beyond(moved.x) & ~failed, Reason.diverged.code, 0).astype(
-        jnp.int32
-    )
+    far = problem.is_beyond(moved.x) & ~failed
+    status = jnp.where(far, Reason.diverged.code, 0).astype(jnp.int32)
     after = state._replace(x=moved.x, y=moved.y, at=moved.at, step=moved.size, **fields)
     found = trees.where(failed | refused, state, after)
     begin = failed | deadlocked(found.x, found.at, state.at, None)
