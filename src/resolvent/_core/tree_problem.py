@@ -52,10 +52,10 @@ class TreeProblem(Problem):
         """NumPy where the first guess was NumPy."""
         if self.numpy:
             return jax.tree_util.tree_map(np.array, x)
-        with self.precision(x):
+        with self.data_precision(x):
             return jax.tree_util.tree_map(jnp.asarray, x)
 
-    def precision(self, *given: Any) -> Any:
+    def data_precision(self, *given: Any) -> Any:
         """Double precision where the first guess has it, whatever the user's setting is."""
         return scope(needs_double(self.first) and not is_traced((self, given)))
 

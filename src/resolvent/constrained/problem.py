@@ -248,7 +248,7 @@ class ConstrainedProblem(TreeProblem):
 
     def _asked(self, x: Any, function: Callable[..., Any]) -> Any:
         """A function of the vector of x in double precision where the first guess has it."""
-        with self.precision(x):
+        with self.data_precision(x):
             return self.restore_witness(function(self.vector(x)))
 
     def pair(self, v: Float[Any, " n"], multipliers: Any) -> Multipliers:

@@ -105,12 +105,12 @@ class Minimize(Composite):
 
     def gradient(self, x: Any) -> Any:
         """The gradient of f, of the structure of x."""
-        with self.precision(x):
+        with self.data_precision(x):
             return self.slope(x)[1]
 
     def residual(self, x: Any) -> Any:
         """The gradient again."""
-        with self.precision(x):
+        with self.data_precision(x):
             return super().residual(x)
 
     def hessian(self, x: Any) -> Float[Any, "n n"]:
@@ -119,7 +119,7 @@ class Minimize(Composite):
         Costs n products with the Hessian, in one pass or, where those go through large arrays, in
         several.
         """
-        with self.precision(x):
+        with self.data_precision(x):
             x = trees.map_leaves(jnp.asarray, x)
             like = trees.raveled(x)
 
@@ -134,7 +134,7 @@ class Minimize(Composite):
 
     def hessian_product(self, x: Any, v: Any) -> Any:
         """The Hessian at x times v, both of the structure of x."""
-        with self.precision(x, v):
+        with self.data_precision(x, v):
             x, v = trees.map_leaves(jnp.asarray, (x, v))
             return jax.jvp(jax.grad(self.smooth), (x,), (v,))[1]
 
@@ -169,7 +169,7 @@ class Minimize(Composite):
 
     def certify(self, x: Any, witness: Any = None) -> Certificate:
         """`||grad f(x)|| <= max(rtol unit, atol)`, `||grad f(x)||^2 / (2 mu)` where mu is known."""
-        with self.precision(x):
+        with self.data_precision(x):
             return self._certified(x)
 
     def _certified(self, x: Any) -> Certificate:
