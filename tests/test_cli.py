@@ -292,7 +292,7 @@ def test_complex_and_object_data(tmp_path):
     refused(run("solve", tmp_path / "A.npy"), "complex")
     scipy.io.mmwrite(tmp_path / "A.mtx", spd().astype(complex) * 1j)
     refused(run("solve", tmp_path / "A.mtx"), "complex")
-    np.save(tmp_path / "O.npy", np.array([[object()]]), allow_pickle=True)
+    np.save(tmp_path / "O.npy", np.array([[object()]]))
     refused(run("solve", tmp_path / "O.npy"), "O.npy")
 
 

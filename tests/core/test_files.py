@@ -196,7 +196,7 @@ def test_the_format_never_unpickles(tmp_path):
     import hashlib
 
     buffer = io.BytesIO()
-    np.savez(buffer, tree=np.array([Bomb()], object), allow_pickle=True)
+    np.savez(buffer, tree=np.array([Bomb()], object))
     body = buffer.getvalue()
     head = b"RESOLVENT 1\n" + hashlib.sha256(body).hexdigest().encode() + b"\n"
     (tmp_path / "v").write_bytes(head + body)

@@ -269,6 +269,23 @@ def test_steps_down_a_line_grow_without_bound(method):
     assert sol.steps < 200  # of single precision
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(rs.smooth.LBFGS(), id="LBFGS"),
+        pytest.param(rs.smooth.NonlinearCG(), id="NonlinearCG", marks=pytest.mark.slow),
+    ],
+)
+def test_an_answer_far_away_is_no_divergence(method):
+    """In units of atoms, say, with a first guess of none."""
+
+    def f(x, far):
+        return ((x - far) ** 2 * jnp.array([1.0, 3.0])).sum()
+
+    sol = rs.solve(rs.Minimize(f, np.array(1e20), x0=np.zeros(2)), method)
+    assert np.allclose(sol.x / 1e20, 1.0, rtol=1e-5)
+
+
 def test_low_values_in_single_precision_are_no_divergence():
     """Beyond the root of the largest number."""
 

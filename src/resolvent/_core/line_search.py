@@ -110,6 +110,8 @@ class Found(NamedTuple):
     looks: Any
     good: Any
     """Whether the conditions hold, or at least the value is lower."""
+    endless: Any
+    """Whether no step was long enough, and the value falls on beyond the last one."""
 
 
 class _Bracket(NamedTuple):
@@ -187,7 +189,8 @@ def wolfe(
     )  # fmt: skip
     end, *_ = repeated(lambda c: ~c[0].accepted, body, (start, value, slope, near), tries)
     good = end.accepted | (end.at.value < value)
-    return Found(end.at.step, end.at.value, end.extra, end.looks, good)
+    falls = (end.at.value < value - rounding(value)) & (end.at.slope < 0)
+    return Found(end.at.step, end.at.value, end.extra, end.looks, good, ~end.accepted & falls)
 
 
 def _chosen(condition: Any, one: Any, other: Any) -> Any:

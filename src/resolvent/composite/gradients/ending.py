@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from resolvent._core.solution import Reason
 
 
-def ending(problem: Any, x: Any, stuck: Any) -> Any:
-    """0, or the code of a `Reason`: diverged where x has gone beyond all bounds, else stalled where
-    the search found no step although it went down the gradient."""
+def ending(problem: Any, x: Any, endless: Any, stuck: Any) -> Any:
+    """0, or the code of a `Reason`: diverged where lines beyond all bounds go down without end,
+    stalled where the search found no step although it went down the gradient."""
+    # Answers may be as far away.
     code = jnp.where(stuck, Reason.stalled.code, 0)
-    code = jnp.where(problem.is_beyond(x), Reason.diverged.code, code)
+    code = jnp.where(endless & problem.is_beyond(x), Reason.diverged.code, code)
     return code.astype(jnp.int32)

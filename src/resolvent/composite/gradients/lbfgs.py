@@ -123,7 +123,7 @@ class LBFGS(Method):
         return LBFGSState(
             x, found.value, vector, forgotten(pairs, failed),
             jnp.asarray(problem.merit(x, own), state.merit.dtype),
-            ending(problem, x, stuck),
+            ending(problem, x, found.endless, stuck),
             state.gradients + found.looks,
         )  # fmt: skip
 

@@ -127,7 +127,7 @@ class NonlinearCG(Method):
         return ConjugateState(
             x, found.value, vector, following, guess, failed | ~falls,
             jnp.asarray(problem.merit(x, own), state.merit.dtype),
-            ending(problem, x, failed & state.steepest),
+            ending(problem, x, found.endless, failed & state.steepest),
             state.gradients + found.looks,
         )  # fmt: skip
 
